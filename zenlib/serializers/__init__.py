@@ -1,0 +1,1 @@
+"""Serializers: how values of one kind become files and JSON, and come back."""
