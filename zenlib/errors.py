@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # `typing` is slow to import, and decorating a step imports this module
+    from typing import ClassVar
 
 
 class ZenlibError(Exception):
@@ -107,7 +109,7 @@ class StepTimeout(ZenlibError, TimeoutError):
     code = "step-timeout"
 
 
-class WorkerDied(ZenlibError):
+class WorkerDied(ZenlibError, ChildProcessError):
     """The process that ran a step ended without an answer; the message names the signal or code."""
 
     code = "worker-died"
@@ -118,3 +120,7 @@ class RunCancelled(ZenlibError):
 
     code = "cancelled"
     exit_code = 130
+
+
+class ZenlibWarning(UserWarning):
+    """Something works but is probably not what was meant; the message says what to do."""

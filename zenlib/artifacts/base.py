@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
+
+from zenlib.errors import Invalid
 
 
 class Entry(NamedTuple):
@@ -18,8 +21,9 @@ class Entry(NamedTuple):
 class ArtifactStore(ABC):
     """Keeps files under relative keys. Knows nothing of Python objects, digests or runs.
 
-    Keys are ASCII letters, digits, `-`, `_`, `.` and `/`, with no empty, `.` or `..` part, so
-    that they are names on every file system; `check_key` refuses others.
+    Keys are lower-case ASCII letters, digits, `-`, `_`, `.` and `/`; each part begins with a
+    letter or digit, so that they are names, and no two the same name, on every file system;
+    `check_key` refuses others.
     """
 
     @abstractmethod
@@ -54,7 +58,7 @@ class ArtifactStore(ABC):
     def exists(self, keys: Sequence[str]) -> set[str]:
         """Return those of the keys under which a file is kept."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most adapters have nothing to give back
         """Give back connections. A closed store must not be used."""
 
 
@@ -73,3 +77,27 @@ class LocalFiles(Protocol):
     def sync(self, keys: Sequence[str]) -> None:
         """Return when these files and their names would survive a loss of power."""
         ...
+
+
+_PART = r"[a-z0-9](?:[a-z0-9._-]{0,198}[a-z0-9_-])?"
+_KEY = re.compile(rf"{_PART}(?:/{_PART})*")
+_RESERVED = re.compile(
+    r"(?:^|/)(?:con|prn|aux|nul|com\d|lpt\d)(?:[./]|$)"
+)  # device names on Windows
+
+
+def check_key(key: str) -> str:
+    """Return `key`; every adapter calls it before it touches a file.
+
+    Raises:
+        Invalid: it is not a key.
+
+    >>> check_key("b3/ab/cdef")
+    'b3/ab/cdef'
+    """
+    if len(key) > 800 or not _KEY.fullmatch(key) or _RESERVED.search(key):
+        raise Invalid(
+            f"not a key of an artifact store: {key!r:.200}; parts of lower-case letters, digits, "
+            "'-', '_' and '.', divided by '/', none of them a device name"
+        )
+    return key

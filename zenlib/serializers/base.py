@@ -112,6 +112,10 @@ class Writer(Protocol):
         """Open a new file of the value for writing; what is written is hashed on the way."""
         ...
 
+    def written(self, name: str) -> File:
+        """Return the digest and size of a file that was written before."""
+        ...
+
     def add(self, name: str, path: Path) -> None:
         """Add a copy of an existing file."""
         ...
@@ -130,6 +134,10 @@ class Reader(Protocol):
 
     def path(self, name: str) -> Path:
         """Return the path of a file, read-only and good for memory-mapping."""
+        ...
+
+    def folder(self) -> Path:
+        """Return a new folder for files that are made while loading; it lives as the process."""
         ...
 
     def part(self, content: Content) -> Any:

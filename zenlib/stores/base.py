@@ -14,7 +14,25 @@ from zenlib.records import Record
 R = TypeVar("R", bound=Record)
 
 Where = Mapping[str, object]
-"""Declared field -> value, or a list of values meaning "any of". All must hold."""
+"""Declared field -> value, a list of values meaning "any of", or a `Span`. All must hold."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A range of values of a text field: at least `low`, and less than `high` unless it is empty.
+
+    >>> Span.prefix("019ab")
+    Span(low='019ab', high='019ac')
+    """
+
+    low: str = ""
+    high: str = ""
+
+    @classmethod
+    def prefix(cls, start: str) -> Span:
+        """Return the range of all ids that begin with `start`."""
+        return cls(start, start[:-1] + chr(ord(start[-1]) + 1) if start else "")
+
 
 MAX_LIMIT = 10_000
 

@@ -1,0 +1,81 @@
+"""What zenlib costs per step: a chain of steps that do nothing, against raw SQLite."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from measure import interleaved
+from report import Row
+
+from zenlib import pipeline, step
+
+TIMES = 7
+ROW_BYTES = (1100, 700, 300)
+"""Of the three rows of a raw transaction: about what a step's own records hold."""
+
+
+@step
+def increment(x: int) -> int:
+    return x + 1
+
+
+@pipeline(progress=False)
+def chain(start: int, n: int):
+    for _ in range(n):
+        start = increment(start)
+    return start
+
+
+starts = itertools.count(1_000_000, 1_000_000)
+
+
+def fresh(n: int) -> None:
+    """Run a chain of which no step was seen before."""
+    run = chain(next(starts), n)
+    assert {each.status for each in run.steps.values()} == {"completed"}
+
+
+def hits(n: int) -> None:
+    """Run the chain that begins at 0 again."""
+    run = chain(0, n)
+    assert {each.status for each in run.steps.values()} == {"cached"}
+
+
+def raw_transactions(n: int) -> Callable[[], None]:
+    """Return an action that commits n transactions of three rows, as a program by hand would."""
+    database = sqlite3.connect(Path("raw.db"), isolation_level=None)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("PRAGMA synchronous=NORMAL")
+    for table in "abc":
+        database.execute(f"CREATE TABLE {table} (id TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID")
+    texts = ["x" * size for size in ROW_BYTES]
+
+    def action() -> None:
+        for _ in range(n):
+            database.execute("BEGIN IMMEDIATE")
+            for table, text in zip("abc", texts, strict=True):
+                row = (str(uuid.uuid4()), text)
+                database.execute(f"INSERT INTO {table} VALUES (?, ?)", row)
+            database.execute("COMMIT")
+
+    return action
+
+
+def rows(*, small: bool) -> list[Row]:
+    """Measure in a warm process, on the default stack."""
+    raw = raw_transactions(100)
+    fresh(10), raw()
+    computed, by_hand = interleaved(TIMES, lambda: fresh(100), raw)
+    chain(0, 1000)
+    hundred, thousand = interleaved(TIMES, lambda: hits(100), lambda: hits(1000))
+    base, per_raw_ms = "raw transaction, 3 inserts", by_hand.cpu_s * 10
+    return [
+        Row("chain of 100, computed, per step", computed.cpu_s * 10, "ms CPU", base, per_raw_ms, 8),
+        Row("the same, wall time", computed.wall_s * 10, "ms", base, by_hand.wall_s * 10),
+        Row("chain of 100, all hits, per step", hundred.cpu_s * 10, "ms CPU", target=0.15),
+        Row("chain of 1,000, all hits, per step", thousand.cpu_s, "ms CPU", target=0.15),
+    ]

@@ -1,0 +1,161 @@
+"""What a plan would do: which steps would run, which are known already, and why; runs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from zenlib import engine, explain, lifecycle
+from zenlib.display import duration
+from zenlib.engine import Call
+from zenlib.explain import Why
+from zenlib.keys import Stored, key_parts
+from zenlib.orchestrators.base import Fingerprinted
+from zenlib.plan import Node, Plan
+from zenlib.records import Status
+from zenlib.stack import OpenStack
+from zenlib.steps import Step
+from zenlib.wiring import Wiring
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What would become of one step.
+
+    Attributes:
+        why: the verdict (`would run`, `cached`, `would be skipped`, `may run`) and its reasons.
+        last_us: how long it took the last time it ran, in microseconds; None if it never did.
+        items: of a mapped step, how many elements it has, if that is known.
+    """
+
+    why: Why
+    last_us: int | None = None
+    items: int | None = None
+
+
+@dataclass(frozen=True)
+class PlanExplanation:
+    """What a plan would do, step by step, in plan order."""
+
+    pipeline: str
+    steps: tuple[Prediction, ...]
+
+    def __str__(self) -> str:
+        width = max((len(step.why.node) for step in self.steps), default=0)
+        lines = []
+        for step in self.steps:
+            last = f"  (last time {duration(step.last_us)})" if step.last_us is not None else ""
+            reasons = "; ".join(step.why.reasons)
+            lines.append(f"{step.why.node:<{width}}  {step.why.verdict:<16}  {reasons}{last}")
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the explanation as JSON data."""
+        return {
+            "pipeline": self.pipeline,
+            "steps": [
+                {**step.why.to_json(), "last_us": step.last_us, "items": step.items}
+                for step in self.steps
+            ],
+        }
+
+
+def foresee(
+    plan: Plan,
+    steps: Mapping[str, Step[Any, Any]],
+    objects: Mapping[str, Any],
+    stack: OpenStack,
+    *,
+    reuse: bool,
+) -> PlanExplanation:
+    """Return what a plan would do on a stack as its history is now."""
+    code, prints = lifecycle.identify(steps, stack.shelf)
+    # A digest is all that a key needs of an object; nothing is stored.
+    stored = {
+        key: Stored(stack.shelf.digest(value), None, source="the call of the pipeline")
+        for key, value in objects.items()
+    }
+    seer = _Seer(plan, code, Wiring(plan, stored, stack), stack, reuse)
+    seer.new_code = {digest: list(found.parts) for digest, found in prints.items()}
+    return PlanExplanation(plan.pipeline, tuple(seer.see(node) for node in plan.nodes.values()))
+
+
+class _Seer:
+    def __init__(
+        self,
+        plan: Plan,
+        code: Mapping[str, Fingerprinted],
+        wiring: Wiring,
+        stack: OpenStack,
+        reuse: bool,
+    ) -> None:
+        self._plan = plan
+        self._code = code
+        self._wiring = wiring
+        self._stack = stack
+        self._reuse = reuse
+        self.digests: Mapping[str, str] = {}
+        self.new_code: Mapping[str, list[explain.Part]] = {}
+
+    def see(self, node: Node) -> Prediction:
+        """Return what would become of a node, and note its outputs if they are known."""
+        state = self._wiring.states[node.id]
+        before = explain.latest(
+            self._stack.metadata, self._plan.pipeline, node.id + "[0]" * bool(node.map)
+        )
+        last = before.key.get("took_us", before.ended_us - before.started_us) if before else None
+        open_needs = [id for id in node.needs() if self._wiring.states[id].status is Status.PENDING]
+        if open_needs:
+            reasons = f"needs {', '.join(open_needs)}: runs unless the result is the same as before"
+            return Prediction(Why(node.id, "may run", (reasons,)), last)
+        skip = self._wiring.reason_to_skip(node)
+        if skip:
+            state.status = Status.SKIPPED
+            return Prediction(Why(node.id, "would be skipped", (skip,)))
+        calls = self._calls(node)
+        asking = [call for call in calls if call.reuse]
+        found = engine.earlier(self._stack, [call.key["id"] for call in asking])
+        hits = engine.choose(self._stack, asking, found)
+        for place, call in enumerate(calls):
+            if call.name in hits:
+                state.outputs[place] = engine.hit(call, *hits[call.name]).outputs
+        items = len(calls) if node.map else None
+        if len(hits) == len(calls):
+            state.status = Status.CACHED
+            return Prediction(self._hit(node, hits), last, items)
+        return Prediction(self._miss(node, calls, hits, before), last, items)
+
+    def _calls(self, node: Node) -> list[Call]:
+        code = self._code[node.id]
+        caching = node.options.get("cache", self._plan.options.get("cache")) is not False
+        reuse = self._reuse and caching and not code.unknown
+        calls = []
+        for place, arguments in enumerate(self._wiring.argument_sets(node)):
+            name = f"{node.id}[{place}]" if node.map else node.id
+            key = key_parts(node, arguments, code.code, code.unknown)
+            if not reuse and not code.unknown:
+                key["reason"] = "disabled"
+            calls.append(Call("", self._plan.pipeline, name, node, arguments, key, reuse))
+        return calls
+
+    def _hit(self, node: Node, hits: Mapping[str, Any]) -> Why:
+        if not hits:
+            return Why(node.id, "cached", ("nothing to do: the list is empty",))
+        run, _ = next(iter(hits.values()))
+        computed = run.key.get("computed_us", run.ended_us)
+        age = explain.ago(computed, engine.now_us())
+        source = explain.short_id(run.key.get("from_run", run.run_id))
+        return Why(node.id, "cached", (f"same code, inputs and parameters as run {source}, {age}",))
+
+    def _miss(self, node: Node, calls: list[Call], hits: Mapping[str, Any], before: Any) -> Why:
+        missing = next(call for call in calls if call.name not in hits)
+        if missing.name != node.id:
+            before = explain.latest(self._stack.metadata, self._plan.pipeline, missing.name)
+        found = explain.compare(
+            self._stack.metadata, node.id, "would run", before, missing.key, new_code=self.new_code
+        )
+        if node.map:
+            count = f"{len(calls) - len(hits)} of {len(calls)} items"
+            return Why(node.id, "would run", (count, *found.reasons), found.code, found.since)
+        return found

@@ -1,0 +1,1 @@
+"""Orchestrators: where and when the nodes of a plan run."""

@@ -1,0 +1,423 @@
+"""The local orchestrator: chains in the calling process, side by side in warm worker processes.
+
+The calling thread takes steps itself. When others are ready meanwhile, and their work is worth
+it, lanes are opened: threads that each feed one worker process (or, on request, run steps
+themselves). A step that may need to be killed (`timeout`, `isolated`) always has a process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import sys
+import threading
+import time
+from typing import Any, Literal
+
+import cloudpickle
+
+from zenlib import engine, lifecycle
+from zenlib.engine import Call
+from zenlib.errors import Invalid, SettingsInvalid, StepTimeout, WorkerDied
+from zenlib.orchestrators.base import Handle, Job, Orchestrator
+from zenlib.orchestrators.interrupts import Interrupts
+from zenlib.orchestrators.pool import POOL, Worker
+from zenlib.records import Failure, Status, StepRun
+from zenlib.scheduler import Scheduler, needs_process
+from zenlib.steps import Step
+
+OPEN_AFTER_S = 0.03
+"""How long steps wait for the calling thread before further lanes are considered."""
+
+WORTH_S = 0.3
+"""How much work must be waiting, in seconds, to be worth the start of a worker process."""
+
+GRACE_S = 3.0
+"""How long a step may take to stop after Ctrl-C before its process is killed."""
+
+
+class LocalOrchestrator(Orchestrator):
+    """Runs everything on this machine.
+
+    Args:
+        workers: how many steps run side by side, at most; the number of CPUs if not given. With
+            1, all run in the calling process, one after another.
+        executor: `processes`, or `threads` for steps that wait more than they compute.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: int | None = None,
+        executor: Literal["processes", "threads"] = "processes",
+    ) -> None:
+        self.workers = workers if workers is not None else _cpus()
+        self.executor = executor
+        if isinstance(self.workers, bool) or not isinstance(self.workers, int) or self.workers < 1:
+            raise SettingsInvalid(f"orchestrator.workers must be 1 or more, not {workers!r}")
+        if executor not in ("processes", "threads"):
+            raise SettingsInvalid(
+                f"orchestrator.executor must be 'processes' or 'threads', not {executor!r}"
+            )
+
+    def submit(self, job: Job) -> LocalHandle:
+        """Take over a job; in the foreground it is driven by `wait`."""
+        return LocalHandle(job, self.workers, self.executor)
+
+
+def _cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1
+
+
+class LocalHandle(Handle):
+    """A run on this machine."""
+
+    def __init__(self, job: Job, workers: int, executor: str) -> None:
+        self._job = job
+        self._drive = _Drive(job, workers, executor)
+        self._thread: threading.Thread | None = None
+        self._status: Status | None = None
+        self._error: BaseException | None = None
+        if job.background:
+            self._thread = threading.Thread(target=self._in_background, name="zenlib-run")
+            self._thread.start()
+
+    def _in_background(self) -> None:
+        try:
+            self._status = self._drive.run()
+        except BaseException as error:  # noqa: BLE001 - raised by `wait`
+            self._error = error
+
+    def wait(self, timeout: float | None = None) -> Status:
+        """Drive the run in this thread, or wait for the thread that drives it."""
+        if self._thread is None:
+            if self._status is None:
+                self._status = self._drive.run()
+            return self._status
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            raise TimeoutError(f"run {self._job.run.id} is still running after {timeout} s")
+        if self._error is not None:
+            raise self._error
+        assert self._status is not None
+        return self._status
+
+    def status(self) -> Status:
+        """Return the status as it is now."""
+        return self._status or (Status.FAILED if self._error else Status.RUNNING)
+
+    def cancel(self) -> None:
+        """Stop the run: steps in worker processes are interrupted, one in this process ends."""
+        self._drive.cancel()
+
+
+class _Drive:
+    """One run, from its first step to its last record."""
+
+    def __init__(self, job: Job, workers: int, executor: str) -> None:
+        self.job = job
+        self.workers = 1 if job.pdb or job.alone else workers
+        self.threads = executor == "threads" or not job.stack.shareable
+        self.scheduler: Scheduler | None = None
+        self.cancelling = threading.Event()
+        self.aborting = threading.Event()
+        self.lanes: list[threading.Thread] = []
+        self._mean_s: list[float] = []
+        self._lock = threading.Lock()
+
+    def run(self) -> Status:
+        with Interrupts() as interrupts:
+            try:
+                self.scheduler = scheduler = Scheduler(self.job)
+                scheduler.cpus = self.workers
+                self._own_lane(scheduler, interrupts)
+            except KeyboardInterrupt:
+                self.cancel()
+            self._close_lanes(interrupts)
+        return self._finish()
+
+    def cancel(self) -> None:
+        """Stop the run as soon as its running steps let it."""
+        self.cancelling.set()
+        if self.scheduler is not None:
+            self.scheduler.stop(cancelled=True)
+
+    # The lane of the calling thread.
+
+    def _own_lane(self, scheduler: Scheduler, interrupts: Interrupts) -> None:
+        watching: threading.Thread | None = None
+        while True:
+            if interrupts.count:
+                raise KeyboardInterrupt
+            if scheduler.backlog and (watching is None or not watching.is_alive()):
+                watching = threading.Thread(target=self._watch, args=(scheduler,), daemon=True)
+                watching.start()
+            call = scheduler.take(0.1, isolated=None if self.job.pdb else False)
+            if call is None:
+                if scheduler.over:
+                    return
+                continue
+            self.run_here(call, interrupts)
+
+    def run_here(self, call: Call, interrupts: Interrupts | None = None) -> None:
+        """Execute a call in this thread."""
+        scheduler = self._scheduler()
+        self.started(call)
+        started_us, clock = engine.now_us(), time.perf_counter()
+        guard = interrupts.guard if interrupts else contextlib.nullcontext
+        step = self.job.steps[call.node.id]
+        try:
+            done = engine.execute(call, step, self.job.stack, guard)
+        except KeyboardInterrupt:
+            scheduler.stop(cancelled=True)
+            scheduler.interrupted(call, started_us)
+            raise
+        except BaseException as error:  # noqa: BLE001 - sys.exit in a step is a failure too
+            timing = (started_us, int((time.perf_counter() - clock) * 1e6))
+            self.failed(call, error, engine.failure_of(error), timing)
+        else:
+            scheduler.done(call, done)
+        self._mean_s.append(time.perf_counter() - clock)
+
+    def started(self, call: Call) -> None:
+        last = self._scheduler().last_time_us(call.name)
+        with self._lock:
+            for events in self.job.events:
+                events.node_started(call.node.id, last)
+
+    def failed(
+        self, call: Call, error: BaseException | None, failure: Failure, timing: tuple[int, int]
+    ) -> None:
+        if self.job.pdb and error is not None:
+            self._debug(call, error)
+        self._scheduler().retry_or_fail(call, error, failure, timing)
+
+    def _debug(self, call: Call, error: BaseException) -> None:
+        """Open the debugger in the frame that raised; the step's inputs are its arguments."""
+        import pdb
+
+        print(f"step {call.name} raised {error!r}", file=sys.stderr)  # noqa: T201
+        pdb.post_mortem(engine.user_traceback(error) or error.__traceback__)
+
+    # Further lanes.
+
+    def _watch(self, scheduler: Scheduler) -> None:
+        """Open further lanes once that is worth it."""
+        while scheduler.backlog and not scheduler.stopped:
+            if self._worth(scheduler):
+                self._open_lanes(scheduler)
+                return
+            time.sleep(OPEN_AFTER_S)
+
+    def _worth(self, scheduler: Scheduler) -> bool:
+        if scheduler.backlog_needs_process():
+            return True
+        if self.workers == 1:
+            return False
+        if self.threads or POOL.idle():
+            return True
+        if not self._mean_s:  # the first step is still running: it is a long one
+            time.sleep(OPEN_AFTER_S)
+            return not self._mean_s
+        mean = sum(self._mean_s) / len(self._mean_s)
+        return mean * scheduler.backlog > WORTH_S
+
+    def _open_lanes(self, scheduler: Scheduler) -> None:
+        with self._lock:
+            self.lanes = [lane for lane in self.lanes if lane.is_alive()]
+            wanted = max(self.workers - 1, int(scheduler.backlog_needs_process()))
+            wanted = min(wanted, scheduler.backlog)
+            for _ in range(wanted - len(self.lanes)):
+                target = self._thread_lane if self.threads else self._process_lane
+                lane = threading.Thread(target=target, name="zenlib-lane", daemon=True)
+                self.lanes.append(lane)
+                lane.start()
+
+    def _thread_lane(self) -> None:
+        scheduler = self._scheduler()
+        while (call := scheduler.take()) is not None:
+            try:
+                if needs_process(call.node):
+                    raise Invalid(
+                        f"step {call.name!r} needs a process of its own (timeout or isolated), but "
+                        "this stack's stores or its executor allow threads only"
+                    )
+                self.run_here(call)
+            except KeyboardInterrupt:
+                return
+            except BaseException as error:  # noqa: BLE001 - ends the run, and is raised by it
+                if isinstance(error, Invalid):
+                    self.failed(call, error, engine.failure_of(error), (engine.now_us(), 0))
+                    continue
+                scheduler.give_up(call)
+                scheduler.abort(error)
+                return
+
+    def _process_lane(self) -> None:
+        scheduler = self._scheduler()
+        lane: _ProcessLane | None = None
+        try:
+            while not scheduler.over:
+                # Connected before a call is taken: a call must not wait for a process to start.
+                lane = lane or _ProcessLane(self)
+                call = scheduler.take(isolated=True if self.workers == 1 else None)
+                if call is None:
+                    break
+                try:
+                    lane.run(call)
+                except BaseException:
+                    scheduler.give_up(call)
+                    raise
+                if not lane.usable:
+                    lane = None
+        except BaseException as error:  # noqa: BLE001 - ends the run, and is raised by it
+            scheduler.abort(error)
+        finally:
+            if lane is not None:
+                POOL.release(lane.worker)
+
+    def _close_lanes(self, interrupts: Interrupts) -> None:
+        """Wait for the lanes; after a cancellation, not for ever."""
+        end = time.monotonic() + GRACE_S
+        while any(lane.is_alive() for lane in self.lanes):
+            try:
+                if interrupts.count and not self.cancelling.is_set():
+                    self.cancel()
+                    end = time.monotonic() + GRACE_S
+                if interrupts.count > 1 or (self.cancelling.is_set() and time.monotonic() > end):
+                    self.aborting.set()
+                for lane in self.lanes:
+                    lane.join(0.02)
+            except KeyboardInterrupt:
+                self.cancel()
+                self.aborting.set()
+
+    def _finish(self) -> Status:
+        scheduler = self.scheduler
+        if scheduler is None:
+            raise KeyboardInterrupt
+        status = lifecycle.finish(self.job, scheduler)
+        if scheduler.fatal is not None:
+            raise scheduler.fatal
+        return status
+
+    def _scheduler(self) -> Scheduler:
+        assert self.scheduler is not None
+        return self.scheduler
+
+
+class _ProcessLane:
+    """Feeds calls to one worker process."""
+
+    def __init__(self, drive: _Drive) -> None:
+        self.drive = drive
+        self.worker: Worker = POOL.acquire()
+        self.usable = True
+
+    def run(self, call: Call) -> None:
+        """Execute a call in the worker and report what became of it."""
+        drive, scheduler = self.drive, self.drive._scheduler()
+        drive.started(call)
+        started_us, clock = engine.now_us(), time.perf_counter()
+        try:
+            answer = self._converse(call)
+        except (EOFError, OSError) as error:
+            self.usable = False
+            self.worker.kill()
+            self._after_death(call, error, (started_us, int((time.perf_counter() - clock) * 1e6)))
+            return
+        drive._mean_s.append(time.perf_counter() - clock)
+        match answer:
+            case ("done", done):
+                scheduler.done(call, done)
+            case ("cancelled", _):
+                scheduler.interrupted(call, started_us)
+            case ("error", data, failure, timing):
+                error = pickle.loads(data) if data is not None else None  # noqa: S301 - our worker
+                drive.failed(call, error, failure, timing)
+
+    def _converse(self, call: Call) -> Any:
+        """Send a call and return the worker's answer.
+
+        Raises:
+            EOFError, OSError: the worker ended, or was killed because it had to.
+        """
+        job, worker = self.drive.job, self.worker
+        step = job.steps[call.node.id]
+        if worker.run_id != job.run.id:
+            worker.send(("run", job.stack.settings))
+            worker.run_id, worker.steps = job.run.id, set()
+        number = id(step)
+        if number not in worker.steps:
+            worker.send(("step", number, _dump(step)))
+            worker.steps.add(number)
+        worker.send(("call", number, call))
+        limit = call.node.options.get("timeout")
+        end = None if limit is None else time.monotonic() + limit
+        told = 0.0
+        while True:
+            if worker.connect().poll(0.05 if told or end else 0.2):
+                message = worker.connect().recv()
+                if message[0] == "print":
+                    job.echo(message[1], message[2])
+                elif message[0] == "by_value":
+                    worker.send(("step", number, _dump(step, by_value=True)))
+                    worker.send(("call", number, call))
+                else:
+                    return message
+            if end is not None and time.monotonic() > end:
+                self.worker.kill()
+                raise _TimedOut(limit)
+            if self.drive.cancelling.is_set():
+                if not told:
+                    worker.send(("cancel",))
+                    told = time.monotonic()
+                elif self.drive.aborting.is_set() or time.monotonic() > told + GRACE_S:
+                    self.worker.kill()
+                    raise EOFError
+
+    def _after_death(self, call: Call, error: BaseException, timing: tuple[int, int]) -> None:
+        """Decide what became of a call whose worker is gone."""
+        drive, scheduler = self.drive, self.drive._scheduler()
+        published = drive.job.stack.metadata.find(
+            StepRun, {"run_id": call.run_id, "node": call.name}, limit=1
+        ).items
+        if published:  # it died after the result was safe, before it could say so
+            stored = engine.outputs_of(drive.job.stack, published[0])
+            scheduler.done(call, engine.Done(published[0], stored))
+            return
+        if drive.cancelling.is_set():
+            scheduler.interrupted(call, timing[0])
+            return
+        reason: Exception
+        if isinstance(error, _TimedOut):
+            reason = StepTimeout(
+                f"step {call.name!r} ran longer than its timeout of {error.limit:g} s and was stopped"
+            )
+        else:
+            reason = WorkerDied(
+                f"the process of step {call.name!r} ended without an answer: "
+                f"{self.worker.how_it_ended()}"
+            )
+        drive.failed(call, reason, engine.failure_of(reason), timing)
+
+
+class _TimedOut(OSError):
+    def __init__(self, limit: float) -> None:
+        super().__init__()
+        self.limit = limit
+
+
+def _dump(step: Step[Any, Any], *, by_value: bool = False) -> bytes:
+    """Return a step as bytes; by value if its module cannot be imported elsewhere."""
+    module = sys.modules.get(step.fn.__module__)
+    if not by_value or module is None:
+        return cloudpickle.dumps(step)  # type: ignore[no-any-return]
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        return cloudpickle.dumps(step)  # type: ignore[no-any-return]
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)

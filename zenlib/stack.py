@@ -1,0 +1,116 @@
+"""The one place that opens adapters: a `Stack` of settings becomes open stores and an orchestrator."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from zenlib import registry
+from zenlib.artifacts.base import ArtifactStore
+from zenlib.artifacts.blobs import Blobs
+from zenlib.errors import SettingsInvalid, ZenlibError
+from zenlib.orchestrators.base import Orchestrator
+from zenlib.settings import Component, Stack, home
+from zenlib.shelf import Shelf
+from zenlib.stores.base import MetadataStore
+
+
+@dataclass(frozen=True)
+class OpenStack:
+    """A stack in use.
+
+    Attributes:
+        settings: what it was opened from.
+        metadata: where records are remembered.
+        shelf: where values are kept.
+        orchestrator: where steps run.
+        shareable: whether other processes that open the same settings see the same history.
+    """
+
+    settings: Stack
+    metadata: MetadataStore
+    shelf: Shelf
+    orchestrator: Orchestrator
+    shareable: bool = True
+
+    def close(self) -> None:
+        """Close the stores; the stack must not be used any more."""
+        self.orchestrator.close()
+        self.metadata.close()
+        self.shelf.blobs.store.close()
+
+
+_open: dict[tuple[int, Stack | str], OpenStack] = {}
+_lock = threading.Lock()
+
+
+def open_stack(settings: Stack) -> OpenStack:
+    """Return the open stack of some settings; the same one for equal settings in one process.
+
+    Opening connects to nothing yet and writes nothing: stores do so on first use.
+
+    Raises:
+        SettingsInvalid: an adapter is not known, or refuses its options.
+    """
+    key = (os.getpid(), repr(settings))
+    with _lock:
+        found = _open.get(key)
+        # `repr` hides passwords, so equal texts are compared in full.
+        if found is None or found.settings != settings:
+            found = _open[key] = _open_new(settings)
+    return found
+
+
+def _open_new(settings: Stack) -> OpenStack:
+    metadata = _open_metadata(settings)
+    artifacts = _open_artifacts(settings.artifact_store)
+    shelf = Shelf(Blobs(artifacts, cache=home().cache / "blobs"), pickle=settings.pickle)
+    orchestrator: Orchestrator = _make(
+        "orchestrators", settings.orchestrator, (), dict(settings.orchestrator.options)
+    )
+    in_memory = "memory" in (settings.metadata_store.type, settings.artifact_store.type)
+    in_memory = in_memory or ":memory:" in (settings.metadata_store.url or "")
+    return OpenStack(settings, metadata, shelf, orchestrator, shareable=not in_memory)
+
+
+def _open_metadata(settings: Stack) -> MetadataStore:
+    component = settings.metadata_store.resolved()
+    if component.type == "memory":
+        return _make("metadata_stores", component, (), component.options)
+    options = {"durability": settings.durability, **component.options}
+    return _make("metadata_stores", component, (component.url or "",), options)
+
+
+def _open_artifacts(component: Component) -> ArtifactStore:
+    component = component.resolved()
+    if component.type in ("local", "file"):
+        return _make("artifact_stores", component, (component.path,), component.options)
+    url = component.url or f"{component.type}://"
+    return _make("artifact_stores", component, (url,), component.options)
+
+
+def _make(kind: str, component: Component, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    adapter = registry.find(kind, component.type)
+    try:
+        return adapter(*args, **options)
+    except ZenlibError:
+        raise
+    except TypeError as error:
+        word = registry.WORDS[kind]
+        given = ", ".join(options) or "none"
+        raise SettingsInvalid(
+            f"the {word} {component.type!r} does not take these options ({given}): {error}"
+        ) from error
+
+
+@atexit.register
+def close_all() -> None:
+    """Close every stack that this process has opened."""
+    with _lock:
+        stacks = [stack for (pid, _), stack in _open.items() if pid == os.getpid()]
+        _open.clear()
+    for stack in stacks:
+        stack.close()

@@ -1,0 +1,433 @@
+"""Tracing: running a pipeline's body once, with handles for values, to find its plan."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import types
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from zenlib import hints, values
+from zenlib.errors import Invalid
+from zenlib.fanout import is_mapped
+from zenlib.handles import Handle, Handles
+from zenlib.plan import (
+    Binding,
+    Condition,
+    First,
+    Items,
+    Node,
+    Object,
+    OutputSpec,
+    Plan,
+    Ref,
+    Value,
+)
+from zenlib.steps import Step, Unmapped, tracer
+
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What the signature of a step says, read once for each step."""
+
+    signature: inspect.Signature
+    hints: dict[str, Any]
+    returns: hints.Returns
+
+    @classmethod
+    def of(cls, step: Step[Any, Any]) -> Spec:
+        """Return the spec of a step.
+
+        Raises:
+            Invalid: two outputs have one name.
+        """
+        found: Spec | None = step._spec
+        if found is None:
+            found = step._spec = cls(
+                inspect.signature(step.fn),
+                hints.hints_of(step.fn),
+                hints.returns_of(step.fn, step.options.get("outputs")),
+            )
+        return found
+
+
+class Tracer:
+    """Collects the nodes of one pipeline while its body runs."""
+
+    def __init__(self, pipeline: str) -> None:
+        self.pipeline = pipeline
+        self.nodes: dict[str, Node] = {}
+        self.steps: dict[str, Step[Any, Any]] = {}
+        self.objects: dict[str, Any] = {}
+        self._groups: list[str] = []
+        self._conditions: list[Condition] = []
+        self._defaults: list[dict[str, Any]] = [{}]
+
+    # What a pipeline's body calls, through `zenlib.steps` and the functions below.
+
+    def call(self, step: Step[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Add a node for one call of `step` and return its handles."""
+        bound = self._bind(step, args, kwargs)
+        inputs = {
+            name: self._input(step, name, value, parameter)
+            for name, (value, parameter) in bound.items()
+        }
+        return self._add(step, inputs)
+
+    def map(
+        self, step: Step[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any], how: str
+    ) -> Any:
+        """Add a mapped node and return handles of the lists of its results."""
+        inputs: dict[str, Binding] = {}
+        mapped = []
+        bound = self._bind(step, args, kwargs)
+        given = Spec.of(step).signature.bind_partial(*args, **kwargs).arguments
+        for name, (value, parameter) in bound.items():
+            if name in given and (is_mapped(value) or isinstance(value, Handle)):
+                inputs[name] = self._mapped_input(step, name, value, parameter)
+                mapped.append(name)
+                continue
+            plain = value.value if isinstance(value, Unmapped) else value
+            inputs[name] = self._input(step, name, plain, parameter)
+        if not mapped:
+            raise Invalid(
+                f"step {step.name!r} of pipeline {self.pipeline!r} is mapped over nothing: give "
+                "it at least one list, or an output of another step"
+            )
+        return self._add(step, inputs, map=how, mapped=tuple(mapped))
+
+    def order(self, node: str, others: tuple[Any, ...]) -> None:
+        """Let `node` run only after the nodes of `others`."""
+        found = self.nodes[node]
+        after = dict.fromkeys((*found.after, *(self._node_of(other) for other in others)))
+        self.nodes[node] = replace(found, after=tuple(after))
+
+    @contextlib.contextmanager
+    def condition(self, handle: Any, expected: bool) -> Iterator[None]:
+        """Let the nodes added inside run only if `handle` turns out to be `expected`."""
+        if not isinstance(handle, Handle):
+            raise Invalid(
+                f"when(...) takes the output of a step that returns a bool, not {handle!r:.100}"
+            )
+        self._own(handle)
+        if not hints.compatible(handle._hint, bool):
+            raise Invalid(
+                f"when(...) takes an output of type bool; output {handle._ref.output!r} of step "
+                f"{handle._ref.node!r} is {hints.show(handle._hint)}"
+            )
+        self._conditions.append(Condition(handle._ref, expected))
+        try:
+            yield
+        finally:
+            self._conditions.pop()
+
+    def either(self, options: tuple[Any, ...]) -> Handle:
+        """Return a handle of the first of several outputs that was not skipped."""
+        for option in options:
+            self._own(option)
+        choice = Handle(self, options[0]._ref, options[0]._hint, mapped=options[0]._mapped)
+        return _Choice.of(choice, options)
+
+    @contextlib.contextmanager
+    def nested(self, name: str, defaults: dict[str, Any]) -> Iterator[None]:
+        """Put the nodes added inside into the group of a nested pipeline."""
+        self._groups.append(name)
+        self._defaults.append({**self._defaults[-1], **defaults})
+        try:
+            yield
+        finally:
+            self._groups.pop()
+            self._defaults.pop()
+
+    def finish(self, result: Any, params: dict[str, Any], options: dict[str, Any]) -> Plan:
+        """Return the checked plan of what was collected."""
+        outputs = None
+        nothing = isinstance(result, Handle) and not result._ref.output
+        if result is not None and not nothing:
+            outputs = self._binding(result, f"what pipeline {self.pipeline!r} returns")
+        return Plan.of(
+            self.pipeline,
+            [*self.nodes.values()],
+            params=params,
+            outputs=outputs,
+            options=options,
+        )
+
+    # Inside.
+
+    def _bind(
+        self, step: Step[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> dict[str, tuple[Any, inspect.Parameter]]:
+        signature = Spec.of(step).signature
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise Invalid(
+                f"step {step.name!r} in pipeline {self.pipeline!r}: {error}; its parameters are "
+                f"{signature.replace(return_annotation=inspect.Signature.empty)}"
+            ) from None
+        bound.apply_defaults()
+        return {
+            name: (bound.arguments[name], signature.parameters[name]) for name in bound.arguments
+        }
+
+    def _input(
+        self, step: Step[Any, Any], name: str, value: Any, parameter: inspect.Parameter
+    ) -> Binding:
+        target = Spec.of(step).hints.get(name, Any)
+        place = f"parameter {name!r} of step {step.name!r}"
+        if parameter.kind not in _VARIADIC:
+            self._check(value, target, place)
+        else:
+            for item in value.values() if isinstance(value, dict) else value:
+                self._check(item, target, place)
+        return self._binding(value, place)
+
+    def _mapped_input(
+        self, step: Step[Any, Any], name: str, value: Any, parameter: inspect.Parameter
+    ) -> Binding:
+        target = Spec.of(step).hints.get(name, Any)
+        place = f"each element for parameter {name!r} of step {step.name!r}"
+        if parameter.kind in _VARIADIC:
+            raise Invalid(
+                f"step {step.name!r} cannot be mapped over *{name}: name the parameters it maps over"
+            )
+        if isinstance(value, Handle):
+            if not value._mapped and not hints.may_be_list(value._hint):
+                raise Invalid(
+                    f"step {step.name!r} is mapped over {name!r}, but output "
+                    f"{value._ref.output!r} of step {value._ref.node!r} is "
+                    f"{hints.show(value._hint)}, no list; write unmapped(...) around what is the "
+                    "same for each element"
+                )
+            if not value._mapped and not hints.compatible(hints.item_of(value._hint), target):
+                self._mismatch(value, hints.item_of(value._hint), target, place)
+            if value._mapped:
+                self._check_hints(value, target, place)
+            return self._binding(value, place)
+        for item in value:
+            self._check(item, target, place)
+        return self._binding([*value], place)
+
+    def _check(self, value: Any, target: Any, place: str) -> None:
+        if isinstance(value, Unmapped):
+            raise Invalid(f"{place}: unmapped(...) is for the arguments of .map and .product")
+        if isinstance(value, Handles):
+            return
+        if isinstance(value, Handle):
+            if value._mapped:
+                if hints.compatible(list, target):
+                    item = hints.item_of(target)
+                    self._check_hints(value, item, f"the elements of {place}")
+                else:
+                    self._mismatch(value, list, target, place)
+            else:
+                self._check_hints(value, target, place)
+        elif not _has_handle(value) and not hints.accepts(target, value):
+            raise Invalid(
+                f"{place} takes {hints.show(hints.strip(target))}, but is given "
+                f"{value!r:.100} ({hints.show(type(value))})"
+            )
+
+    def _check_hints(self, handle: Handle, target: Any, place: str) -> None:
+        if not hints.compatible(handle._hint, target):
+            self._mismatch(handle, handle._hint, target, place)
+
+    def _mismatch(self, handle: Handle, source: Any, target: Any, place: str) -> None:
+        raise Invalid(
+            f"{place} takes {hints.show(hints.strip(target))}, but is given output "
+            f"{handle._ref.output!r} of step {handle._ref.node!r}, which is {hints.show(source)}"
+        )
+
+    def _own(self, handle: Any) -> None:
+        if not isinstance(handle, Handle):
+            raise Invalid(f"expected the output of a step, not {handle!r:.100}")
+        if handle._tracer is not self:
+            raise Invalid(
+                f"the output {handle._ref.output!r} of step {handle._ref.node!r} belongs to another "
+                f"call of a pipeline ({handle._tracer.pipeline!r}); outputs cannot be carried from "
+                f"one to the next: call the step in pipeline {self.pipeline!r}, or nest the pipeline"
+            )
+
+    def _binding(self, value: Any, place: str) -> Binding:
+        """Return what feeds a parameter."""
+        if isinstance(value, _Choice):
+            return First(tuple(self._binding(option, place) for option in value._options))
+        if isinstance(value, Handle):
+            self._own(value)
+            if not value._ref.output:
+                raise Invalid(
+                    f"{place} is given step {value._ref.node!r}, which returns nothing; use "
+                    ".after(...) to run one step after another"
+                )
+            return value._ref
+        if isinstance(value, Handles):
+            parts = tuple(self._binding(handle, place) for handle in value)
+            names = () if value._returns.shape == "tuple" else value._returns.names
+            return Items(_kind_of(value._returns), parts, names)
+        if _has_handle(value):
+            if isinstance(value, dict):
+                if not all(isinstance(key, str) for key in value):
+                    raise Invalid(f"{place}: a dictionary of outputs needs texts as keys")
+                items = tuple(self._binding(item, place) for item in value.values())
+                return Items("dict", items, tuple(value))
+            items = tuple(self._binding(item, place) for item in value)
+            return Items("tuple" if isinstance(value, tuple) else "list", items)
+        if values.fits(value):
+            return Value(values.encode(value))
+        key = f"object:{len(self.objects) + 1}"
+        self.objects[key] = value
+        return Object(key, hints.type_name(type(value)))
+
+    def _node_of(self, other: Any) -> str:
+        if isinstance(other, Handles):
+            return other._node
+        self._own(other)
+        return str(other._ref.node)
+
+    def _add(
+        self,
+        step: Step[Any, Any],
+        inputs: dict[str, Binding],
+        *,
+        map: str = "",
+        mapped: tuple[str, ...] = (),
+    ) -> Any:
+        found = Spec.of(step).returns
+        base = "/".join((*self._groups, step.name))
+        id = base
+        number = 1
+        while id in self.nodes:
+            number += 1
+            id = f"{base}_{number}"
+        names = found.names if found.shape != "none" else ()
+        kinds = [hints.show(hint) for hint in found.hints]
+        self.nodes[id] = Node(
+            id=id,
+            step=step.name,
+            code=code_of(step.fn),
+            inputs=inputs,
+            outputs=tuple(OutputSpec(n, k) for n, k in zip(names, kinds, strict=True)),
+            after=tuple(dict.fromkeys(self._node_of(other) for other in step._bound_after)),
+            when=tuple(self._conditions),
+            map=map,
+            mapped=mapped,
+            options={**self._defaults[-1], **options_json(step.options)},
+            group="/".join(self._groups),
+        )
+        self.steps[id] = step
+        return self._handles(id, found, bool(map))
+
+    def _handles(self, id: str, found: hints.Returns, mapped: bool) -> Any:
+        if found.shape == "none":
+            return Handle(self, Ref(id, ""), None, mapped=mapped)
+        kinds = found.hints
+        if found.shape == "batches":
+            kinds = (types.GenericAlias(list, (found.hints[0],)),)
+        handles = {
+            name: Handle(self, Ref(id, name), hint, mapped=mapped)
+            for name, hint in zip(found.names, kinds, strict=True)
+        }
+        if found.shape in ("single", "batches"):
+            return handles[found.names[0]]
+        return Handles(id, found, handles)
+
+
+class _Choice(Handle):
+    """The handle that `either` gives."""
+
+    __slots__ = ("_options",)
+    _options: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, like: Handle, options: tuple[Any, ...]) -> _Choice:
+        made = cls(like._tracer, like._ref, like._hint, mapped=like._mapped)
+        made._options = options
+        return made
+
+
+def _kind_of(found: hints.Returns) -> str:
+    if found.shape == "tuple":
+        return "tuple"
+    if found.shape == "typeddict" or found.cls is None:
+        return "dict"
+    return f"{found.cls.__module__}:{found.cls.__qualname__}"
+
+
+def _has_handle(value: Any) -> bool:
+    if isinstance(value, Handle | Handles):
+        return True
+    if type(value) in (list, tuple):
+        return any(_has_handle(item) for item in value)
+    if type(value) is dict:
+        return any(_has_handle(item) for item in value.values())
+    return False
+
+
+def code_of(fn: Callable[..., Any]) -> dict[str, Any]:
+    """Return where a function is: module, qualified name, file and first line."""
+    inner = inspect.unwrap(fn)
+    code = getattr(inner, "__code__", None)
+    return {
+        "module": getattr(inner, "__module__", "") or "",
+        "qualname": getattr(inner, "__qualname__", type(inner).__qualname__),
+        "file": Path(code.co_filename).name if code else "",
+        "line": code.co_firstlineno if code else 0,
+    }
+
+
+def options_json(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a step that a plan records; the rest stays with the function."""
+    found = {
+        key: list(value) if isinstance(value, tuple) else value
+        for key in ("cache", "expires", "ignore", "version", "timeout", "isolated", "on", "tags")
+        if (value := options.get(key)) not in (None, (), False) or key == "cache" and value is False
+    }
+    if options.get("resources"):
+        found["resources"] = dict(options["resources"])
+    retries = options.get("retries")
+    if retries is not None and retries.times:
+        found["retries"] = {
+            "times": retries.times,
+            "on": [hints.type_name(kind) for kind in retries.on],
+            "delay": retries.delay,
+            "backoff": retries.backoff,
+            "max_delay": retries.max_delay,
+            "jitter": retries.jitter,
+        }
+    return found
+
+
+def _active(what: str) -> Tracer:
+    found = tracer.get()
+    if not isinstance(found, Tracer):
+        raise Invalid(f"{what} is for the body of a @pipeline function; here a plain `if` does it")
+    return found
+
+
+def when(output: Any, *, is_: bool = True) -> contextlib.AbstractContextManager[None]:
+    """Run the steps inside only if an output turns out to be true (or, `is_=False`, false).
+
+    Steps that need one of them are skipped with it; `either` joins the branches again.
+
+        with when(good_enough(score)):
+            deploy(model)
+
+    Raises:
+        Invalid: outside a pipeline, or not the output of a step that returns a bool.
+    """
+    return _active("when(...)").condition(output, is_)
+
+
+def either(first: Any, *others: Any) -> Any:
+    """Return the first of several outputs whose step was not skipped.
+
+    Raises:
+        Invalid: outside a pipeline, or something that is not an output.
+    """
+    return _active("either(...)").either((first, *others))

@@ -1,0 +1,165 @@
+"""What each node of a plan is given, once the nodes before it have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from zenlib import engine
+from zenlib.errors import Invalid
+from zenlib.fanout import combine
+from zenlib.keys import Argument, Group, Literal, Stored
+from zenlib.plan import Binding, First, Items, Node, Object, Plan, Ref, Value, refs_of
+from zenlib.records import Status
+from zenlib.serializers.base import Content
+from zenlib.stack import OpenStack
+
+
+@dataclass
+class NodeState:
+    """What is known of one node of a plan.
+
+    Attributes:
+        calls: one, or one for each item of a mapped node; None before the node is expanded.
+        outputs: of each call that has ended well, by its place.
+        ended: how many calls have ended.
+        bad: the status of a call that did not end well.
+    """
+
+    status: Status = Status.PENDING
+    calls: int | None = None
+    outputs: dict[int, Mapping[str, Stored]] = field(default_factory=dict)
+    ended: int = 0
+    bad: Status | None = None
+    took_us: int = 0
+    cached: int = 0
+
+    @property
+    def good(self) -> bool:
+        """Whether its outputs exist."""
+        return self.status in (Status.COMPLETED, Status.CACHED)
+
+
+class Wiring:
+    """Resolves the inputs of nodes from the states of the nodes before them."""
+
+    def __init__(self, plan: Plan, objects: Mapping[str, Stored], stack: OpenStack) -> None:
+        self.plan = plan
+        self.states = {id: NodeState() for id in plan.nodes}
+        self._objects = objects
+        self._stack = stack
+
+    def reason_to_skip(self, node: Node) -> str:
+        """Return why a node whose needs have all ended cannot or need not run; empty if it can."""
+        for condition in node.when:
+            source = self.states[condition.ref.node]
+            if not source.good:
+                return f"condition {condition.ref.node} was {source.status}"
+            stored = source.outputs[0][condition.ref.output]
+            value = engine.load(self._with_content(stored), self._stack.shelf, "condition")
+            if bool(value) is not condition.expected:
+                return f"condition {condition.ref.node}.{condition.ref.output} is {value!r:.50}"
+        for binding in node.inputs.values():
+            lost = self.lost(binding)
+            if lost:
+                return f"{lost} was {self.states[lost].status}"
+        for needed in node.after:
+            if self.states[needed].status in (Status.FAILED, Status.CANCELLED):
+                return f"{needed} was {self.states[needed].status}"
+        return ""
+
+    def argument_sets(self, node: Node) -> list[dict[str, Argument]]:
+        """Return the arguments of each call of a node."""
+        arguments: dict[str, Argument] = {
+            name: self.argument(binding)
+            for name, binding in node.inputs.items()
+            if name not in node.mapped
+        }
+        if not node.map:
+            return [arguments]
+        who = f"step {node.id!r}"
+        lists = {name: self._elements(node.inputs[name], name, who) for name in node.mapped}
+        return [
+            {name: {**arguments, **items}[name] for name in node.inputs}
+            for items in combine(node.map, lists, who)
+        ]
+
+    def argument(self, binding: Binding) -> Argument:
+        """Return what a binding stands for."""
+        match binding:
+            case Value(data):
+                return Literal(data)
+            case Object(key, _):
+                return self._objects[key]
+            case Ref(node, output):
+                progress = self.states[node]
+                if self.plan.nodes[node].map:
+                    results = tuple(
+                        progress.outputs[place][output] for place in sorted(progress.outputs)
+                    )
+                    return Group("list", results)
+                return progress.outputs[0][output]
+            case Items(kind, items, names):
+                return Group(kind, tuple(self.argument(item) for item in items), names)
+            case First(options):
+                return self.argument(next(o for o in options if not self.lost(o)))
+
+    def _elements(self, binding: Binding, name: str, who: str) -> Sequence[Argument]:
+        """Return the elements of an argument that is mapped over."""
+        argument = self.argument(binding)
+        if isinstance(argument, Group):
+            return argument.items
+        place = f"{who} is mapped over {name!r}"
+        if isinstance(argument, Literal):
+            if not isinstance(argument.data, list):
+                raise Invalid(f"{place}, which is no list")
+            return [Literal(item) for item in argument.data]
+        parts = self._stack.shelf.split(self._with_content(argument).content)
+        if parts is None:
+            raise Invalid(
+                f"{place}, but {argument.source} is no list: "
+                f"{argument.content.type if argument.content else 'unknown'}; write unmapped(...) "
+                "around what is the same for each element"
+            )
+        return [
+            Stored(part.digest, part, source=f"{argument.source}[{place_}]")
+            for place_, part in enumerate(parts)
+        ]
+
+    def _with_content(self, stored: Stored) -> Stored:
+        if stored.content is not None:
+            return stored
+        found = engine.artifacts_of(self._stack.metadata, [stored.artifact])
+        if stored.artifact not in found:
+            raise Invalid(f"the artifact of {stored.source} ({stored.artifact}) was deleted")
+        return replace(stored, content=Content.from_json(found[stored.artifact].content))
+
+    def lost(self, binding: Binding) -> str:
+        """Return a node without which a binding has no value, or nothing."""
+        if isinstance(binding, First):
+            lost = [self.lost(option) for option in binding.options]
+            return "" if "" in lost else lost[0]
+        if isinstance(binding, Items):
+            return next((lost for item in binding.items if (lost := self.lost(item))), "")
+        return next((r.node for r in refs_of(binding) if not self.states[r.node].good), "")
+
+    def outputs(self) -> Any:
+        """Return what the pipeline returns, as data with `{"artifact": id}` leaves."""
+        binding = self.plan.outputs
+        if binding is None or self.lost(binding):
+            return None
+        return _outputs_json(self.argument(binding))
+
+
+def _outputs_json(argument: Argument) -> Any:
+    if isinstance(argument, Literal):
+        return {"value": argument.data}
+    if isinstance(argument, Stored):
+        return (
+            {"artifact": argument.artifact}
+            if argument.artifact
+            else {"content": argument.content.to_json() if argument.content else None}
+        )
+    items = [_outputs_json(item) for item in argument.items]
+    return {"kind": argument.kind, "items": items, "names": list(argument.names)}

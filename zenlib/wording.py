@@ -1,0 +1,33 @@
+"""Pieces of wording that many errors share: the value as it is shown, and the name that was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """Return the `repr` of a value, cut in the middle when it is longer than `limit` characters.
+
+    >>> shown("dev")
+    "'dev'"
+    >>> len(shown("x" * 10_000))
+    60
+    """
+    text = repr(value)
+    if len(text) <= limit:
+        return text
+    head = (limit - 1) // 2
+    return f"{text[:head]}…{text[len(text) - (limit - 1 - head) :]}"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?` for the known word that is most like `word`, or nothing.
+
+    >>> nearest("orchestrater", ["orchestrator", "cache"])
+    "; did you mean 'orchestrator'?"
+    >>> nearest("zzz", ["orchestrator", "cache"])
+    ''
+    """
+    found = get_close_matches(word[:200], list(known), n=1, cutoff=0.6)
+    return f"; did you mean {found[0]!r}?" if found else ""
