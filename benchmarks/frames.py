@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from arrays import forget
 from measure import interleaved
 from report import Row
 
@@ -65,12 +66,18 @@ def rows(*, small: bool) -> list[Row]:
     count = ROWS[small]
     starts = itertools.count()
     assert summing(1, 1000).outputs.load() == by_hand(1, 1000, durable=False)
-    ours, raw, durable = interleaved(
-        5,
-        lambda: summing(next(starts), count),
+
+    def through_zenlib() -> None:
+        summing(next(starts), count)
+        forget()
+
+    actions = (
+        through_zenlib,
         lambda: by_hand(next(starts), count, durable=False),
         lambda: by_hand(next(starts), count, durable=True),
     )
+    interleaved(1, *actions)  # touches the memory
+    ours, raw, durable = interleaved(5, *actions)
     title = f"data frame of {count:,} × 20"
     base = "Arrow IPC write + read"
     return [

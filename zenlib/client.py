@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from zenlib import comparison, diagram, engine, explain, records, values
-from zenlib.diagram import mermaid, svg, text
+from zenlib import comparison, engine, explain, records, values
+from zenlib.diagram import Box, Graph, Line
+from zenlib.diagram.text import text as draw
+from zenlib.display import duration
 from zenlib.artifacts.blobs import key_of
 from zenlib.comparison import Comparison
 from zenlib.errors import Invalid, NotFound
@@ -537,12 +539,10 @@ class Run:
 
     def diagram(self, *, width: int | None = None, color: bool = False) -> str:
         """Return a drawing of the plan and what became of each step, for a terminal."""
-        return diagram.text.text(self.graph(), width=width, color=color)
+        return draw(self.graph(), width=width, color=color)
 
-    def graph(self) -> diagram.Graph:
+    def graph(self) -> Graph:
         """Return the picture of this run as data."""
-        from zenlib.display import duration
-
         notes = {}
         for id, step in self.steps.items():
             ran = step.status in (Status.COMPLETED, Status.FAILED)
@@ -555,7 +555,7 @@ class _Steps(dict[str, StepResult]):
         raise NotFound(f"there is no step {node!r}; there are {', '.join(self)}")
 
 
-def graph_of(plan: Plan, notes: Mapping[str, tuple[str, str, int]] | None = None) -> diagram.Graph:
+def graph_of(plan: Plan, notes: Mapping[str, tuple[str, str, int]] | None = None) -> Graph:
     """Return the picture of a plan as data.
 
     Args:
@@ -567,9 +567,7 @@ def graph_of(plan: Plan, notes: Mapping[str, tuple[str, str, int]] | None = None
     for id, node in plan.nodes.items():
         status, note, count = notes.get(id, ("pending", "", 0))
         boxes.append(
-            diagram.Box(
-                id, id, status, note, count=count or None if node.map else None, group=node.group
-            )
+            Box(id, id, status, note, count=count or None if node.map else None, group=node.group)
         )
         fed: dict[str, list[str]] = {}
         for ref in node.refs():
@@ -577,11 +575,11 @@ def graph_of(plan: Plan, notes: Mapping[str, tuple[str, str, int]] | None = None
             if label not in fed.setdefault(ref.node, []):
                 fed[ref.node].append(label)
         for source, labels in fed.items():
-            lines.append(diagram.Line(source, id, ", ".join(filter(None, labels))))
+            lines.append(Line(source, id, ", ".join(filter(None, labels))))
         for condition in node.when:
             label = "if" if condition.expected else "if not"
-            lines.append(diagram.Line(condition.ref.node, id, label, "condition"))
+            lines.append(Line(condition.ref.node, id, label, "condition"))
         for other in node.after:
             if other not in fed:
-                lines.append(diagram.Line(other, id, "", "order"))
-    return diagram.Graph(tuple(boxes), tuple(lines), plan.pipeline)
+                lines.append(Line(other, id, "", "order"))
+    return Graph(tuple(boxes), tuple(lines), plan.pipeline)

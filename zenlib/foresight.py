@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from zenlib import engine, explain, lifecycle
-from zenlib.display import duration
+from zenlib.display import ago, duration, short_id
 from zenlib.engine import Call
 from zenlib.explain import Why
+from zenlib.fingerprint import Part
 from zenlib.keys import Stored, key_parts
 from zenlib.orchestrators.base import Fingerprinted
 from zenlib.plan import Node, Plan
@@ -96,7 +97,7 @@ class _Seer:
         self._stack = stack
         self._reuse = reuse
         self.digests: Mapping[str, str] = {}
-        self.new_code: Mapping[str, list[explain.Part]] = {}
+        self.new_code: Mapping[str, list[Part]] = {}
 
     def see(self, node: Node) -> Prediction:
         """Return what would become of a node, and note its outputs if they are known."""
@@ -144,8 +145,8 @@ class _Seer:
             return Why(node.id, "cached", ("nothing to do: the list is empty",))
         run, _ = next(iter(hits.values()))
         computed = run.key.get("computed_us", run.ended_us)
-        age = explain.ago(computed, engine.now_us())
-        source = explain.short_id(run.key.get("from_run", run.run_id))
+        age = ago(computed, engine.now_us())
+        source = short_id(run.key.get("from_run", run.run_id))
         return Why(node.id, "cached", (f"same code, inputs and parameters as run {source}, {age}",))
 
     def _miss(self, node: Node, calls: list[Call], hits: Mapping[str, Any], before: Any) -> Why:

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from zenlib import diagram, hints, lifecycle, step_context, values
+from zenlib import hints, lifecycle, step_context, values
 from zenlib.client import Run, StepResult, graph_of
+from zenlib.diagram.mermaid import mermaid as to_mermaid
+from zenlib.diagram.text import text as draw
 from zenlib.display import Progress
 from zenlib.errors import Invalid, RunCancelled, StepFailed
 from zenlib.foresight import PlanExplanation, foresee
@@ -46,11 +48,11 @@ class RunnablePlan(Plan):
 
     def mermaid(self) -> str:
         """Return the plan as a Mermaid flowchart."""
-        return diagram.mermaid.mermaid(graph_of(self))
+        return to_mermaid(graph_of(self))
 
     def diagram(self, *, width: int | None = None, color: bool = False) -> str:
         """Return a drawing of the plan for a terminal."""
-        return diagram.text.text(graph_of(self), width=width, color=color)
+        return draw(graph_of(self), width=width, color=color)
 
 
 class RunHandle:
@@ -91,7 +93,7 @@ def plan(
     pipeline: Pipeline[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> RunnablePlan:
     """Return the plan of a pipeline for some arguments."""
-    bound, signature = _bind(pipeline, args, kwargs)
+    bound = _bind(pipeline, args, kwargs)
     active = Tracer(pipeline.name)
     token = tracer.set(active)
     try:
@@ -121,7 +123,7 @@ def plan(
 
 def _bind(
     pipeline: Pipeline[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[inspect.BoundArguments, inspect.Signature]:
+) -> inspect.BoundArguments:
     signature = inspect.signature(pipeline.fn)
     try:
         bound = signature.bind(*args, **kwargs)
@@ -141,7 +143,7 @@ def _bind(
                 f"{hints.show(hints.strip(kinds[name]))}, but is given {value!r:.100} "
                 f"({hints.show(type(value))})"
             )
-    return bound, signature
+    return bound
 
 
 def _param(value: Any) -> Any:

@@ -29,7 +29,10 @@ def boxes(graph: Graph, width: int, *, unicode: bool, color: bool) -> list[str] 
     """Return the rows of the drawing, or None where it does not fit or lines would be unclear."""
     if not graph.boxes or len(graph.boxes) > 60:
         return None
-    sheet = _Sheet(graph, arrange(graph), unicode)
+    order = arrange(graph)
+    if order.far:
+        return None
+    sheet = _Sheet(graph, order, unicode)
     if sheet.tracks is None or sheet.width > width or sheet.height > TALLEST:
         return None
     return sheet.draw(color)
@@ -144,7 +147,7 @@ class _Sheet:
             here = [i for i in layer if i < self.order.boxes]
             wide = max(max(width_of(a), width_of(b) + 2) for a, b in (self.texts[i] for i in here))
             labels = [width_of(self.label(n)) for i in here for n in self.outlets.get(i, ())]
-            lead = 1 + (max(labels) + 3 if any(labels) else 0)
+            lead = 1 + (max(labels) + 2 + bool(tracks) if any(labels) else 0)
             found.append((x, x + wide + 3, lead))
             x += wide + 4 + lead + 2 * len(set(tracks.values())) + 2
         return found

@@ -61,9 +61,9 @@ def paint(text: str, sgr: str, color: bool) -> str:
 
 
 def _safe(char: str) -> str:
-    if char in "\t\n\r\v\f\x85\u2028\u2029":
-        return " "
     kind = unicodedata.category(char)
+    if kind[0] == "Z" or char in "\t\n\r\v\f\x85":
+        return " "
     if kind in ("Cc", "Cs", "Co", "Cn"):
         return "\ufffd"
     return "" if kind == "Cf" else char  # Cf: marks that reorder or hide what follows

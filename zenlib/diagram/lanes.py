@@ -81,7 +81,7 @@ class _Tracks:
 
     def add(self, box: int) -> None:
         """Draw a step: first the branches that lead to it, then its own row."""
-        sources = self.before[box]
+        sources = set(self.before[box])
         for i in sources:
             self.waiting[i] -= 1
         joined = {lane for lane, i in enumerate(self.lanes) if i in sources}

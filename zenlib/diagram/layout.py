@@ -88,13 +88,17 @@ def layout(graph: Graph) -> Layout:
     tops = [top + MARGIN for top in place(order, shape, straight=False)]
     starts, widths, stubs, width = _columns(graph, order)
     layer_of = {v: i for i, layer in enumerate(order.layers) for v in layer}
+    bottom = max((tops[v] + heights[v] for v in layer_of), default=0) + (GAP if order.far else 0)
     placed = []
     for i, box in enumerate(graph.boxes):
         at = layer_of[i]
         title, note = texts(box)
         placed.append(Placed(box, title, note, at, starts[at], tops[i], widths[at], heights[i]))
-    points = _Threads(order, shape, tops, layer_of, starts, widths, stubs).points()
-    bottom = max((tops[v] + heights[v] for v in layer_of), default=0)
+    threads = _Threads(order, shape, tops, layer_of, starts, widths, stubs)
+    points = threads.points()
+    for net, target in order.far:
+        leave = _port(outlets, heights, net, order.nets[net].source)
+        points[net, target] = threads.outside(net, target, leave, bottom)
     return Layout(
         tuple(placed), tuple(_paths(graph, order, points)), width, bottom + MARGIN, order.sweeps
     )
@@ -173,6 +177,23 @@ class _Threads:
             else:
                 trail[v] = path
         return found
+
+    def outside(
+        self, net: int, target: int, leave: int, bottom: int
+    ) -> tuple[tuple[int, int], ...]:
+        """Return the points of a line that runs below everything."""
+        source = self.order.nets[net].source
+        first, last = self.layer_of[source], self.layer_of[target]
+        side = self.starts[first] + self.widths[first]
+        height = self.tops[source] + leave
+        before = self.starts[last - 1] + self.widths[last - 1] + self.stubs[last - 1]
+        return (
+            (side, height),
+            (side + self.stubs[first], height),
+            (self.starts[first + 1], bottom),
+            (before, bottom),
+            (self.starts[last], self.tops[target] + self.shape.heights[target] // 2),
+        )
 
 
 def _paths(

@@ -18,6 +18,8 @@ from zenlib.errors import Invalid
 
 SWEEPS = 12
 """At most so many passes over all layers."""
+BENDS = 2_000
+"""At most so many bends, or four per box: the longest lines of a larger tangle run outside."""
 _WORK = 40_000
 """Large graphs get fewer passes: about so many edge visits in all, but at least two passes."""
 
@@ -41,6 +43,7 @@ class Order:
             others are bends where a net passes a layer.
         nets: the lines, bundled.
         hops: `(net, from, to)`, always from one layer to the next.
+        far: `(net, target)` of the lines that are not threaded through the layers.
         sweeps: how many passes the ordering took.
     """
 
@@ -48,6 +51,7 @@ class Order:
     layers: tuple[tuple[int, ...], ...]
     nets: tuple[Net, ...]
     hops: tuple[tuple[int, int, int], ...]
+    far: tuple[tuple[int, int], ...]
     sweeps: int
 
     def positions(self) -> list[int]:
@@ -132,9 +136,10 @@ def arrange(graph: Graph) -> Order:
     for box in _depth_first(graph):
         layers[rank[box]].append(box)
     hops: list[tuple[int, int, int]] = []
-    bend = len(rank)
+    far, bend = _far(rank, nets), len(rank)
     for number, net in enumerate(nets):
-        here, last = net.source, max(rank[i] for i in net.targets)
+        near = [rank[i] for i in net.targets if (number, i) not in far]
+        here, last = net.source, max(near, default=0)
         for layer in range(rank[net.source] + 1, last + 1):
             hops += [(number, here, i) for i in net.targets if rank[i] == layer]
             if layer < last:
@@ -142,7 +147,21 @@ def arrange(graph: Graph) -> Order:
                 hops.append((number, here, bend))
                 here, bend = bend, bend + 1
     best, sweeps = _untangle(layers, hops, bend)
-    return Order(len(rank), best, tuple(nets), tuple(hops), sweeps)
+    return Order(len(rank), best, tuple(nets), tuple(hops), tuple(far), sweeps)
+
+
+def _far(rank: list[int], nets: list[Net]) -> dict[tuple[int, int], None]:
+    """Return the lines to leave out so that the number of bends stays small: the longest."""
+    spans = [max(rank[i] for i in net.targets) - rank[net.source] - 1 for net in nets]
+    excess = sum(spans) - max(BENDS, 4 * len(rank))
+    far: dict[tuple[int, int], None] = {}
+    for number in sorted(range(len(nets)), key=lambda n: -spans[n]):
+        if excess <= 0:
+            break
+        excess -= spans[number]
+        start = rank[nets[number].source] + 1
+        far |= {(number, i): None for i in nets[number].targets if rank[i] > start}
+    return far
 
 
 def outlets_of(order: Order) -> dict[int, list[int]]:
@@ -152,6 +171,8 @@ def outlets_of(order: Order) -> dict[int, list[int]]:
     for net, u, v in order.hops:
         if u < order.boxes:
             towards.setdefault((u, net), []).append(position[v])
+    for net, _ in order.far:
+        towards.setdefault((order.nets[net].source, net), [len(position)])
     found: dict[int, list[int]] = {}
     mean = {key: sum(places) / len(places) for key, places in towards.items()}
     for u, net in sorted(mean, key=mean.__getitem__):

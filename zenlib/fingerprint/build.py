@@ -124,9 +124,10 @@ def _is_part(root: Node) -> bool:
 
 
 def _unique_names(nodes: list[Node]) -> dict[int, str]:
+    """Give each node a name of its own: functions and classes theirs, the rest numbered ones."""
     taken: dict[str, int] = {}
     names = {}
-    for node in nodes:
+    for node in sorted(nodes, key=lambda node: node.kind in ("constant", "closure")):
         count = taken[node.name] = taken.get(node.name, 0) + 1
         names[id(node)] = node.name if count == 1 else f"{node.name}#{count}"
     return names

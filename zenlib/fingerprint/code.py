@@ -78,7 +78,7 @@ class _Step:
 def skeleton(code: CodeType) -> Skeleton:
     """Return what `code` does, with a `Ref` for each name that it reads from outside."""
     literal = any(not _SEES_NAMES.isdisjoint(each.co_names) for each in walk(code))
-    reader = _Reader(code, {}, literal)
+    reader = _Reader(code, None, literal)
     reader.read()
     return _joined(reader.out)
 
@@ -115,14 +115,16 @@ def _steps(code: CodeType) -> list[_Step]:
                 for kind, name in zip(kinds, each.argval, strict=True)
             ]
         else:
-            steps.append(_Step(each.opname, each.opcode, each.argval, arg))
+            # `dis` of 3.11 does not know the constants of KW_NAMES, so they are looked up here.
+            value = code.co_consts[arg] if each.opcode in _CONST else each.argval
+            steps.append(_Step(each.opname, each.opcode, value, arg))
     return steps
 
 
 class _Reader:
     """Turns one code object into tokens; nested ones by readers of their own."""
 
-    def __init__(self, code: CodeType, outer: dict[str, bytes | Ref], literal: bool) -> None:
+    def __init__(self, code: CodeType, outer: _Reader | None, literal: bool) -> None:
         self.code = code
         self.steps = _steps(code)
         self.outer = outer
@@ -198,7 +200,11 @@ class _Reader:
         """A local variable or a closure cell is read, written or handed on."""
         step = self.steps[at]
         name = str(step.value)
-        loads = step.op.startswith("LOAD_") and "CLOSURE" not in step.op
+        loads = step.op.startswith("LOAD_")
+        if self.captures(step, name):
+            # Cells come in the order of their names; the function inside tells which it uses.
+            self.out.append(b"CELL;")
+            return at + 1
         self.out.append(b"%b " % step.op.encode())
         found = self.meaning(name)
         if isinstance(found, bytes):
@@ -209,12 +215,22 @@ class _Reader:
             self.out.append(b"import;")
         return at + 1
 
+    def captures(self, step: _Step, name: str) -> bool:
+        """Whether a variable's cell is made or handed on, rather than read (LOAD_DEREF)."""
+        if step.op in ("MAKE_CELL", "LOAD_CLOSURE"):
+            return True
+        in_cell = name in self.code.co_cellvars or name in self.code.co_freevars
+        return step.op == "LOAD_FAST" and in_cell
+
     def meaning(self, name: str) -> bytes | Ref:
         if name in self.imports:
             return self.imports[name]
         if name in self.own:
             return self.local(name)
-        return self.outer.get(name, Ref("free", name))
+        if self.outer is None:
+            return Ref("free", name)
+        outer = self.outer.meaning(name)
+        return b"^" + outer if isinstance(outer, bytes) else outer
 
     def local(self, name: str) -> bytes:
         if name not in self.numbers:
@@ -236,10 +252,7 @@ class _Reader:
         if plain is not None:
             return [plain]
         if isinstance(value, CodeType):
-            outer = {**self.outer}
-            for name in value.co_freevars:
-                outer[name] = self.relative(self.meaning(name))
-            nested = _Reader(value, outer, self.literal)
+            nested = _Reader(value, self, self.literal)
             nested.read()
             return nested.out
         if isinstance(value, tuple):
@@ -249,10 +262,6 @@ class _Reader:
             items = [b"".join(t for t in self.constant(i) if isinstance(t, bytes)) for i in value]
             return [b"{%d" % len(value), *sorted(items)]
         return [text(repr(value))]  # a slice, from Python 3.14 on
-
-    def relative(self, meaning: bytes | Ref) -> bytes | Ref:
-        """A variable as seen from the function inside: one scope further out."""
-        return b"^" + meaning if isinstance(meaning, bytes) else meaning
 
 
 def _name_flags(step: _Step) -> int:

@@ -66,7 +66,7 @@ class Graph:
         self.cells: list[tuple[CellType, object]] = []
         self.namespaces: list[tuple[Mapping[str, Any], list[object]]] = []
         self.mutable: list[Node] = []
-        self.functions: list[tuple[FunctionType, CodeType, object, object, object]] = []
+        self.functions: list[tuple[FunctionType, CodeType, object, object]] = []
 
     def node(self, key: object, obj: object, kind: str, name: str) -> Node:
         """Return the node of this key, a new one to be filled if it is not known yet."""
@@ -95,13 +95,15 @@ class Graph:
     def look(self, names: Mapping[str, Any], name: str) -> Any:
         """Return what a name means in a namespace, or MISSING."""
         found = names.get(name, MISSING)
-        self.lookups.append((names, name, found))
+        if not self.sealed:
+            self.lookups.append((names, name, found))
         return found
 
     def content(self, cell: CellType) -> Any:
         """Return what a closure's cell holds, or MISSING."""
         found = _content(cell)
-        self.cells.append((cell, found))
+        if not self.sealed:
+            self.cells.append((cell, found))
         return found
 
     def watch(self, names: Mapping[str, Any]) -> None:
@@ -110,7 +112,7 @@ class Graph:
 
     def watch_function(self, fn: FunctionType) -> None:
         """Remember what a function is made of."""
-        self.functions.append((fn, fn.__code__, fn.__defaults__, fn.__kwdefaults__, fn.__globals__))
+        self.functions.append((fn, fn.__code__, fn.__defaults__, fn.__kwdefaults__))
         if fn.__kwdefaults__:
             self.watch(fn.__kwdefaults__)
         self.watch(fn.__dict__)
@@ -120,7 +122,7 @@ class Graph:
         for names, name, was in self.lookups:
             if names.get(name, MISSING) is not was:
                 return False
-        for fn, code, defaults, kwdefaults, _ in self.functions:
+        for fn, code, defaults, kwdefaults in self.functions:
             same = fn.__code__ is code and fn.__defaults__ is defaults
             if not same or fn.__kwdefaults__ is not kwdefaults:
                 return False

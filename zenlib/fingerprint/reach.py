@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-import importlib
+import importlib.util
 import sys
 import types
 from typing import Any
@@ -246,24 +246,29 @@ def _follow_import(encoder: Encoder, ref: Ref, names: dict[str, Any]) -> None:
             encoder.put(b"o", text(module), *map(text, ref.attributes))
             return
     if loaded is MISSING or loaded is None:
-        try:
-            loaded = importlib.import_module(module)
-        except Exception as error:  # noqa: BLE001 - any module may raise anything
-            encoder.doubt(f"imports {module}, which raises {type(error).__name__}: {error}")
+        loaded = _load(encoder, module)
+        if loaded is None:
             return
         graph.lookups.append((sys.modules, module, loaded))
     if ref.attributes:
-        _submodule(loaded, module, ref.attributes[0])
+        _submodule(encoder, loaded, module, ref.attributes[0])
     _attributes(encoder, ref, loaded, (module, "module"), module, "constant")
 
 
-def _submodule(package: types.ModuleType, module: str, name: str) -> None:
+def _load(encoder: Encoder, module: str) -> types.ModuleType | None:
+    try:
+        return importlib.import_module(module)
+    except Exception as error:  # noqa: BLE001 - any module may raise anything
+        encoder.doubt(f"imports {module}, which raises {type(error).__name__}: {error}")
+        return None
+
+
+def _submodule(encoder: Encoder, package: types.ModuleType, module: str, name: str) -> None:
     """Load `pkg.mod` for `from pkg import mod`, as the import statement would."""
-    if hasattr(package, "__path__") and not hasattr(package, name):
-        try:
-            importlib.import_module(f"{module}.{name}")
-        except ImportError:
-            return
+    if not hasattr(package, "__path__") or hasattr(package, name):
+        return
+    if importlib.util.find_spec(f"{module}.{name}") is not None:
+        _load(encoder, f"{module}.{name}")
 
 
 def _absolute(ref: Ref, names: dict[str, Any]) -> str:

@@ -17,6 +17,8 @@ class _Short(reprlib.Repr):
         self.maxlong = 40
 
     def repr1(self, x: object, level: int) -> str:
+        if type(x) is int and x.bit_length() > 128:
+            return f"<int of {x.bit_length()} bits>"
         if type(x) in (*_PLAIN, list, tuple, dict, set, frozenset):
             return super().repr1(x, level)
         return f"<{type(x).__qualname__}>"

@@ -199,7 +199,7 @@ class _Drive:
         """Open the debugger in the frame that raised; the step's inputs are its arguments."""
         import pdb
 
-        print(f"step {call.name} raised {error!r}", file=sys.stderr)  # noqa: T201
+        print(f"step {call.name} raised {error!r}", file=sys.stderr)
         pdb.post_mortem(engine.user_traceback(error) or error.__traceback__)
 
     # Further lanes.
@@ -336,8 +336,8 @@ class _ProcessLane:
             case ("cancelled", _):
                 scheduler.interrupted(call, started_us)
             case ("error", data, failure, timing):
-                error = pickle.loads(data) if data is not None else None  # noqa: S301 - our worker
-                drive.failed(call, error, failure, timing)
+                raised = pickle.loads(data) if data is not None else None  # noqa: S301 - our worker
+                drive.failed(call, raised, failure, timing)
 
     def _converse(self, call: Call) -> Any:
         """Send a call and return the worker's answer.
@@ -355,7 +355,7 @@ class _ProcessLane:
             worker.send(("step", number, _dump(step)))
             worker.steps.add(number)
         worker.send(("call", number, call))
-        limit = call.node.options.get("timeout")
+        limit: float | None = call.node.options.get("timeout")
         end = None if limit is None else time.monotonic() + limit
         told = 0.0
         while True:
@@ -368,7 +368,7 @@ class _ProcessLane:
                     worker.send(("call", number, call))
                 else:
                     return message
-            if end is not None and time.monotonic() > end:
+            if limit is not None and end is not None and time.monotonic() > end:
                 self.worker.kill()
                 raise _TimedOut(limit)
             if self.drive.cancelling.is_set():

@@ -14,7 +14,10 @@ _KINDS = ("Table", "RecordBatch", "Schema", "ChunkedArray")
 
 
 class Arrow(Serializer):
-    """Keeps Arrow data exactly as it lies, its division into chunks included."""
+    """Keeps Arrow data as it lies, its division into chunks included.
+
+    Only the dictionaries of several chunks become one, which the file format asks for.
+    """
 
     name = "arrow"
 

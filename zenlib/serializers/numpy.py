@@ -79,11 +79,24 @@ def write_npy(array: Any, writer: Writer, name: str) -> None:
     """
     if array.dtype.hasobject:
         raise NotSerializable(f"an array of type {array.dtype} holds Python objects")
+    array = without_gaps(array)
     fortran = array.flags.f_contiguous and not array.flags.c_contiguous
     with writer.open(name) as file:
         file.write(_header(array, fortran))
         for piece in _pieces(array.T if fortran else array):
             file.write(piece)
+
+
+def without_gaps(array: Any) -> Any:
+    """Return an array of records with zeros between its fields, where memory holds anything."""
+    if array.dtype.names is None or npy.dtype_to_descr(array.dtype) == array.dtype.descr == [
+        field for field in array.dtype.descr if field[0]
+    ]:
+        return array
+    clean = np.zeros(array.shape, array.dtype)
+    for name in array.dtype.names:
+        clean[name] = array[name]
+    return clean
 
 
 def _header(array: Any, fortran: bool) -> bytes:

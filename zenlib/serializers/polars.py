@@ -38,7 +38,7 @@ class Polars(Serializer):
 
     def load(self, content: Content, reader: Reader) -> Any:
         """Return the frame or series; its buffers lie in the file."""
-        frame = pl.read_ipc(reader.path(_NAME), memory_map=True)
+        frame = pl.read_ipc(reader.path(_NAME))
         if isinstance(content.data, dict) and "name" in content.data:
             return frame.to_series(0).alias(values.decode(content.data["name"]))
         if content.data is not None:

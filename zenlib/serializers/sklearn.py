@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator
 from zenlib.errors import CorruptArtifact, Denied, NotSerializable
 from zenlib.hashing import digest_of
 from zenlib.serializers.base import Content, Reader, Serializer, Writer
+from zenlib.serializers.numpy import without_gaps
 
 _NAME = "model.skops"
 _LOCAL = re.compile(r"(sklearn|numpy|scipy|builtins|collections|functools)(\.|$)")
@@ -86,7 +87,7 @@ class Sklearn(Serializer):
             file.write(archive)
         writer.describe(estimator=type(value).__name__)
 
-    def load(self, content: Content, reader: Reader) -> Any:
+    def load(self, content: Content, reader: Reader) -> Any:  # noqa: ARG002 - the archive says it all
         """Return the estimator, if all it is made of is allowed.
 
         Raises:
@@ -147,10 +148,20 @@ def _normal(archive: bytes) -> bytes:
 
 def _copy_member(source: zipfile.ZipFile, made: zipfile.ZipFile, name: str) -> str:
     data = source.read(name)
+    if name.endswith(".npy"):
+        array = np.load(io.BytesIO(data), allow_pickle=False)
+        if array.dtype.names is not None:
+            data = _npy_bytes(without_gaps(array))
     new = digest_of(data)[3:] + name[name.rindex(".") :]
     if new not in made.NameToInfo:
         _write_member(made, new, data)
     return new
+
+
+def _npy_bytes(array: Any) -> bytes:
+    target = io.BytesIO()
+    np.save(target, array, allow_pickle=False)
+    return target.getvalue()
 
 
 def _write_member(made: zipfile.ZipFile, name: str, data: bytes) -> None:
@@ -173,44 +184,41 @@ def _check_node(node: dict[str, Any], source: zipfile.ZipFile) -> None:
     module, name = node.get("__module__"), node.get("__class__")
     if node["__loader__"] != "JsonNode" and not _LOCAL.match(str(module)):
         raise Denied(f"it holds a {module}.{name}, which is outside of our allow-list")
-    if f"{module}.{name}" == "sklearn.tree._tree.Tree":
-        n_features = _constants(node["content"]["args"] if "content" in node else node["args"])[0]
-        fields = ("left_child", "right_child", "feature")
-        _check_tree(node, source, fields, n_features)
-    elif name == "TreePredictor":
-        _check_tree(node, source, ("left", "right", "feature_idx"), None)
+    if name not in ("Tree", "TreePredictor"):
+        return
+    try:
+        _check_tree(node, source)
+    except (KeyError, TypeError, IndexError, ValueError) as error:
+        raise CorruptArtifact(f"a stored tree makes no sense: {error}") from error
 
 
-def _constants(node: Any) -> list[Any]:
-    return [
-        json.loads(item["content"]) for item in _nodes(node) if item["__loader__"] == "JsonNode"
-    ]
+def _check_tree(node: dict[str, Any], source: zipfile.ZipFile) -> None:
+    """Check what compiled code will not: that every index of a tree leads somewhere inside."""
+    parts = node["content"]["content"]
+    nodes = _array(parts["nodes"], source)
+    if node["__class__"] == "Tree":
+        _check_branches(nodes["left_child"], nodes["right_child"], nodes["left_child"] != -1)
+        n_features = json.loads(node["__reduce__"]["args"]["content"][0]["content"])
+        if json.loads(parts["node_count"]["content"]) != len(nodes):
+            raise ValueError("the number of its nodes is wrong")
+        if nodes["feature"].max(initial=-1) >= n_features:
+            raise ValueError("it looks at features that it does not have")
+        return
+    _check_branches(nodes["left"], nodes["right"], nodes["is_leaf"] == 0)
+    categorical = nodes["bitset_idx"][(nodes["is_leaf"] == 0) & (nodes["is_categorical"] != 0)]
+    for name in ("binned_left_cat_bitsets", "raw_left_cat_bitsets"):
+        if categorical.max(initial=0) >= max(1, len(_array(parts[name], source))):
+            raise ValueError("it looks at categories that it does not have")
 
 
-def _check_tree(
-    node: dict[str, Any], source: zipfile.ZipFile, fields: tuple[str, ...], n_features: int | None
-) -> None:
-    left, right, feature = fields
-    found = False
-    for part in _nodes(node):
-        if part["__loader__"] != "NdArrayNode" or part.get("type") != "numpy":
-            continue
-        array = np.load(io.BytesIO(source.read(part["file"])), allow_pickle=False)
-        if array.dtype.names is None:
-            continue
-        found = True
-        _check_indices(array, left, right)
-        if n_features is not None and array[feature].max(initial=-1) >= n_features:
-            raise CorruptArtifact("a stored tree looks at features that it does not have")
-    if not found:
-        raise CorruptArtifact("a stored tree has no nodes")
+def _array(node: Any, source: zipfile.ZipFile) -> Any:
+    return np.load(io.BytesIO(source.read(node["file"])), allow_pickle=False)
 
 
-def _check_indices(array: Any, left: str, right: str) -> None:
+def _check_branches(left: Any, right: Any, inner: Any) -> None:
     """Children come after their parent and exist: so a walk stays inside and ends."""
-    own = np.arange(len(array))
-    inner = array["is_leaf"] == 0 if "is_leaf" in array.dtype.names else array[left] != -1
+    own = np.arange(len(left))[inner]
     for side in (left, right):
-        child = array[side][inner].astype(np.int64)
-        if (child <= own[inner]).any() or (child >= len(array)).any():
-            raise CorruptArtifact("a stored tree has branches that lead nowhere")
+        child = side[inner].astype(np.int64)
+        if (child <= own).any() or (child >= len(left)).any():
+            raise ValueError("it has branches that lead nowhere")

@@ -17,6 +17,7 @@ from zenlib.errors import Conflict, Invalid, NotFound, SettingsInvalid
 from zenlib.settings import files
 from zenlib.settings.component import (
     Component,
+    check_type,
     is_type_name,
     is_variable,
     password_name,

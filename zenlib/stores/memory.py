@@ -118,4 +118,7 @@ def _matches(query: Query[Any], row: Row) -> bool:
     values = dict(zip(query.layout.names, row, strict=True))
     if any(values[field] != value for field, value in query.equal.items()):
         return False
-    return all(values[field] in wanted for field, wanted in query.any_of.items())
+    if any(values[field] not in wanted for field, wanted in query.any_of.items()):
+        return False
+    spans = query.spans.items()
+    return all(s.low <= values[f] and (not s.high or values[f] < s.high) for f, s in spans)

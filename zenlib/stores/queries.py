@@ -6,12 +6,12 @@ import base64
 import binascii
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from zenlib.errors import Invalid
 from zenlib.records import Record
-from zenlib.stores.base import Where, check_find
+from zenlib.stores.base import Span, Where, check_find
 from zenlib.stores.rows import Column, Layout, layout_of
 
 R = TypeVar("R", bound=Record)
@@ -25,8 +25,8 @@ class Query(Generic[R]):
 
     Attributes:
         equal: field -> the one value it must have.
-        any_of: field -> the values of which it must have one (two or more, sorted).
-        nothing: no record can match, so nothing need be asked.
+        any_of: field -> the values of which it must have one (sorted; not one).
+        spans: field -> the range in which its value must lie.
         order: the field of the order; ties by id, in the same direction.
         after: order value and id of the last record of the page before.
     """
@@ -34,11 +34,16 @@ class Query(Generic[R]):
     layout: Layout[R]
     equal: dict[str, Value]
     any_of: dict[str, list[Value]]
-    nothing: bool
+    spans: dict[str, Span]
     order: str
     descending: bool
     limit: int
     after: tuple[Value, str] | None = None
+
+    @property
+    def nothing(self) -> bool:
+        """No record can match, so nothing need be asked."""
+        return bool(self.any_of) and not all(self.any_of.values())
 
     def cursor_after(self, record: R) -> str:
         """Return the cursor of the page that begins after this record."""
@@ -48,7 +53,9 @@ class Query(Generic[R]):
 
     def _mark(self) -> str:
         """Return what ties a cursor to its query."""
-        question = [self.layout.kind.KIND, self.equal, self.any_of, self.order, self.descending]
+        spans = {field: [span.low, span.high] for field, span in self.spans.items()}
+        filters = [self.equal, self.any_of, spans]
+        question = [self.layout.kind.KIND, filters, self.order, self.descending]
         text = json.dumps(question, sort_keys=True).encode()
         return hashlib.blake2b(text, digest_size=8).hexdigest()
 
@@ -85,22 +92,17 @@ def query_of(
     layout = layout_of(kind)
     where = where or {}
     check_find(kind, where, order, limit)
-    equal: dict[str, Value] = {}
-    any_of: dict[str, list[Value]] = {}
-    nothing = False
-    for field, wanted in where.items():
-        values = _values(layout.by_name[field], wanted)
-        if len(values) == 1:
-            equal[field] = values[0]
-        else:
-            any_of[field] = values
-            nothing = nothing or not values
     field = order.removeprefix("-")
-    query = Query(layout, equal, any_of, nothing, field, order != field, limit)
-    if cursor is None:
-        return query
-    after = query.read_cursor(cursor)
-    return Query(layout, equal, any_of, nothing, field, order != field, limit, after)
+    query = Query(layout, {}, {}, {}, field, order != field, limit)
+    for name, wanted in where.items():
+        column = layout.by_name[name]
+        if isinstance(wanted, Span):
+            query.spans[name] = _span(column, wanted)
+        elif len(values := _values(column, wanted)) == 1:
+            query.equal[name] = values[0]
+        else:
+            query.any_of[name] = values
+    return query if cursor is None else replace(query, after=query.read_cursor(cursor))
 
 
 def _values(column: Column, wanted: object) -> list[Any]:
@@ -111,3 +113,15 @@ def _values(column: Column, wanted: object) -> list[Any]:
 
 def _plain(value: object) -> object:
     return str(value) if isinstance(value, str) else value
+
+
+def _span(column: Column, span: Span) -> Span:
+    if column.sort != "text":
+        raise Invalid(f"{column.name} is no text: it has no span of values")
+    return Span(_bound(span.low), _bound(span.high))
+
+
+def _bound(text: str) -> str:
+    """Return the bound without halves of surrogate pairs: no stored text lies among those."""
+    place = next((i for i, char in enumerate(text) if "\ud800" <= char <= "\udfff"), None)
+    return text if place is None else text[:place] + "\ue000"

@@ -125,7 +125,7 @@ class Layout(Generic[R]):
                 text = values[name]
                 if text is not None:
                     values[name] = {} if text == "{}" else [] if text == "[]" else _loads(text)
-            return self._validate(values)
+            return cast("R", self._validate(values))
         except (ValidationError, ValueError) as error:
             raise CorruptArtifact(
                 f"{self.kind.KIND} {values['id']!r} is damaged in the metadata store: {error}"

@@ -63,8 +63,12 @@ class Database(Protocol):
         """Make sure that the schema is the known one; False when there is nothing to read yet."""
         ...
 
-    def passing(self, error: BaseException) -> bool:
-        """Whether the same transaction may succeed when it is repeated as a whole."""
+    def wait_s(self, error: BaseException, tries: int) -> float | None:
+        """Return how long to wait before the whole transaction is repeated; None: do not.
+
+        Args:
+            tries: how often it was repeated already.
+        """
         ...
 
     def recover(self, session: Session, error: BaseException) -> bool:
@@ -98,17 +102,16 @@ def check_revision(revision: str, name: str) -> None:
         )
 
 
-def create(session: Session, statements: Statements) -> None:
-    """Create all tables of the newest schema, without alembic; the caller holds a transaction."""
-    for text in statements.creation:
+def create(session: Session, statements: Statements, *, tables: bool = True) -> None:
+    """Create the newest schema, without alembic; the caller holds a transaction.
+
+    Args:
+        tables: False when the tables are there, and only what describes them is missing.
+    """
+    for text in statements.creation if tables else ():
         session.run(text)
     version = statements.insert_version()
     session.run(version.text, version.bind({"version_num": HEAD}))
-    note_origin(session, statements)
-
-
-def note_origin(session: Session, statements: Statements) -> None:
-    """Write down which zenlib created the database, and when."""
     meta = statements.insert_meta()
     for key, value in (
         ("created_by", f"zenlib {__version__}"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 import weakref
 from collections.abc import Callable, Sequence
@@ -168,7 +167,7 @@ class SqlStore(MetadataStore, Claims):
         session.rollback()
         session.begin(self._database.begin)
         for layout, row in rows:
-            stored = session.run(self._statements.get(layout), (row[0],)).fetchone()
+            stored = session.run(self._statements.get(layout, lock=True), (row[0],)).fetchone()
             what = layout.place(stored, row)
             if what == "insert":
                 numbered = layout.number is not None and row[layout.number] == 0
@@ -218,25 +217,29 @@ class SqlStore(MetadataStore, Claims):
 
     def _attempt(self, work: Callable[[Session], T]) -> T:
         """Do some work on a connection, as a whole again for as long as others are in the way."""
-        deadline = 0.0
+        tries, deadline = 0, time.monotonic() + WAIT_S
         while True:
             try:
-                session = self._pool.take()
-                try:
-                    result = work(session)
-                except BaseException as error:
-                    if self._database.recover(session, error):
-                        self._pool.give(session)
-                    else:
-                        self._pool.drop(session)
-                    raise
-                self._pool.give(session)
-                return result
+                return self._once(work)
             except self._database.error as error:
-                deadline = deadline or time.monotonic() + WAIT_S
-                if not self._database.passing(error) or time.monotonic() > deadline:
+                wait_s = self._database.wait_s(error, tries)
+                if wait_s is None or time.monotonic() > deadline:
                     raise self._database.translate(error) from error
-            time.sleep(random.uniform(0.001, 0.02))  # noqa: S311
+            tries += 1
+            time.sleep(wait_s)
+
+    def _once(self, work: Callable[[Session], T]) -> T:
+        session = self._pool.take()
+        try:
+            result = work(session)
+        except BaseException as error:
+            if self._database.recover(session, error):
+                self._pool.give(session)
+            else:
+                self._pool.drop(session)
+            raise
+        self._pool.give(session)
+        return result
 
 
 _Batch = tuple[str, bool, list[tuple[Any, ...]]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import sys
 import warnings
@@ -12,7 +13,7 @@ from urllib.parse import quote
 
 from sqlalchemy.dialects import sqlite as dialects
 
-from zenlib.errors import Invalid, Unavailable, ZenlibError
+from zenlib.errors import Invalid, Unavailable, ZenlibError, ZenlibWarning
 from zenlib.stores.filesystems import unsafe_file_system
 from zenlib.stores.locks import KeyLocks
 from zenlib.stores.pool import Session
@@ -114,9 +115,9 @@ class Sqlite:
             upgrade(connection, "sqlite", self.begin)
         return True
 
-    def passing(self, error: BaseException) -> bool:
-        """Whether another process holds a lock; then the transaction is to be repeated."""
-        return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
+    def wait_s(self, error: BaseException, tries: int) -> float | None:  # noqa: ARG002
+        """Return a short random time when another process holds a lock: SQLite waited already."""
+        return random.uniform(0.001, 0.02) if _locked(error) else None  # noqa: S311
 
     def recover(self, session: Session, error: BaseException) -> bool:
         """Undo the open transaction; after errors other than locks the connection is suspect."""
@@ -125,13 +126,13 @@ class Sqlite:
                 session.rollback()
         except sqlite3.Error:
             return self.single
-        known = isinstance(error, sqlite3.Error) and not self.passing(error)
-        return self.single or not known
+        suspect = isinstance(error, sqlite3.Error) and not _locked(error)
+        return self.single or not suspect
 
     def translate(self, error: Exception) -> ZenlibError:
         """Return the error for our caller."""
         code, name = _code(error), self.name
-        if self.passing(error):
+        if _locked(error):
             return Unavailable(
                 f"{name} was locked by another process all the time; nothing was stored. "
                 "End that process (an open database browser?) or try again"
@@ -226,7 +227,7 @@ class Sqlite:
                 f"{path} lies on a network file system ({kind}), where SQLite's write-ahead log is "
                 "not safe: zenlib uses the slower rollback journal. Move the metadata store to a "
                 "local disk, or to MySQL when several machines use it",
-                RuntimeWarning,
+                ZenlibWarning,
                 stacklevel=2,
             )
         return not kind
@@ -262,7 +263,7 @@ class Sqlite:
             warnings.warn(
                 f"{path} is read-only and was not closed cleanly: what is still in {log.name} "
                 "cannot be seen. Copy both files to a folder that can be written",
-                RuntimeWarning,
+                ZenlibWarning,
                 stacklevel=2,
             )
         return "ro&immutable=1"
@@ -291,6 +292,10 @@ class Sqlite:
             (mode,) = connection.execute(f"PRAGMA journal_mode={self._journal}").fetchone()
         if mode != self._journal:
             raise Unavailable(f"{self.name}: SQLite cannot use its {self._journal} journal here")
+
+
+def _locked(error: BaseException) -> bool:
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 
 
 def _refusal(name: str) -> Unavailable:

@@ -149,9 +149,9 @@ class Statements:
         """Replace the row of the version before; a number given as 0 stays."""
         return self._once(("update", layout.kind), lambda: self._update(layout))
 
-    def get(self, layout: Layout[Any]) -> str:
-        """Select a row by its id."""
-        return self._once(("get", layout.kind), lambda: self._get(layout))
+    def get(self, layout: Layout[Any], *, lock: bool = False) -> str:
+        """Select a row by its id; `lock`: until the transaction ends, where rows have locks."""
+        return self._once(("get", layout.kind, lock), lambda: self._get(layout, lock))
 
     def delete(self, layout: Layout[Any], ids: Sequence[str]) -> tuple[str, tuple[Any, ...]]:
         """Delete the rows with these ids."""
@@ -169,6 +169,8 @@ class Statements:
             *query.equal,
             0,
             *((field, len(values)) for field, values in lists.items()),
+            0,
+            *((field, bool(span.high)) for field, span in query.spans.items()),
             query.order,
             query.descending,
             query.after is None,
@@ -177,6 +179,8 @@ class Statements:
         values: dict[str, Any] = {f"eq_{field}": value for field, value in query.equal.items()}
         for field, items in lists.items():
             values.update((f"in_{field}_{place}", item) for place, item in enumerate(items))
+        for field, span in query.spans.items():
+            values[f"low_{field}"], values[f"high_{field}"] = span.low, span.high
         if query.after is not None:
             values["after_value"], values["after_id"] = query.after
         values["count"] = query.limit + 1
@@ -229,9 +233,10 @@ class Statements:
         same = table.c.id == sa.bindparam("row_id")
         return self._for_rows(sa.update(table).where(same, before).values(values), layout)
 
-    def _get(self, layout: Layout[Any]) -> str:
+    def _get(self, layout: Layout[Any], lock: bool) -> str:
         table = TABLES[layout.kind]
-        return self._compile(sa.select(table).where(table.c.id == sa.bindparam("id"))).text
+        select = sa.select(table).where(table.c.id == sa.bindparam("id"))
+        return self._compile(select.with_for_update() if lock else select).text
 
     def _delete(self, layout: Layout[Any], length: int) -> Statement:
         table = TABLES[layout.kind]
@@ -244,6 +249,10 @@ class Statements:
             select = select.where(table.c[field] == sa.bindparam(f"eq_{field}"))
         for field, values in lists.items():
             select = select.where(self._among(table.c[field], f"in_{field}", len(values)))
+        for field, span in query.spans.items():
+            select = select.where(table.c[field] >= sa.bindparam(f"low_{field}"))
+            if span.high:
+                select = select.where(table.c[field] < sa.bindparam(f"high_{field}"))
         order, id = table.c[query.order], table.c.id
         if query.after is not None:
             select = select.where(_beyond(order, id, query.descending))
