@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from measure import interleaved, warm_environment
+from measure import interleaved, tree_cpu_s, warm_environment
 from report import Row
 
 from zenlib import pipeline, step
@@ -118,7 +118,7 @@ def rows(*, small: bool) -> list[Row]:
         lambda: by_hand(next(starts), items, durable=True),
     )
     interleaved(1, *actions)  # touches the memory
-    ours, raw, durable = interleaved(5 if small else 3, *actions)
+    ours, raw, durable = interleaved(7, *actions, clock=tree_cpu_s)
     loaded, peak = memory_mib(items)
     before = bytes_kept()
     summing.with_options(cache=False)(77, items)

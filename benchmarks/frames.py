@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from arrays import forget
-from measure import interleaved
+from measure import interleaved, tree_cpu_s
 from report import Row
 
 from zenlib import pipeline, step
@@ -77,7 +77,7 @@ def rows(*, small: bool) -> list[Row]:
         lambda: by_hand(next(starts), count, durable=True),
     )
     interleaved(1, *actions)  # touches the memory
-    ours, raw, durable = interleaved(5, *actions)
+    ours, raw, durable = interleaved(5, *actions, clock=tree_cpu_s)
     title = f"data frame of {count:,} × 20"
     base = "Arrow IPC write + read"
     return [

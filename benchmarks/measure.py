@@ -14,38 +14,43 @@ if sys.platform != "win32":
     import resource
 
 
-def _usage_s(who: int) -> float:
-    used = resource.getrusage(who)
-    return used.ru_utime + used.ru_stime
-
-
 def children_cpu_s() -> float:
     """Return the CPU seconds of the children that this process has waited for."""
     if sys.platform == "win32":
         # Windows keeps no account of ended children. Commands are waited for while nothing else
         # is done, so there the wall clock stands in.
         return time.perf_counter()
-    return _usage_s(resource.RUSAGE_CHILDREN)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def cpu_s() -> float:
     """Return the CPU seconds of this process and of the children it has waited for."""
-    if sys.platform == "win32":
-        return time.process_time()
-    return _usage_s(resource.RUSAGE_SELF) + _usage_s(resource.RUSAGE_CHILDREN)
+    own = time.process_time()
+    return own if sys.platform == "win32" else own + children_cpu_s()
+
+
+_looking_s = 0.0
 
 
 def tree_cpu_s() -> float:
-    """Return `cpu_s()` and the CPU seconds of the children that still live (warm workers)."""
+    """Return `cpu_s()` and the CPU seconds of the children that still live (warm workers).
+
+    What it costs to look at the children is left out.
+    """
     import psutil
 
-    total = cpu_s()
+    global _looking_s
+    began = cpu_s()
+    living_s = 0.0
     for child in psutil.Process().children(recursive=True):
         try:
-            total += sum(child.cpu_times()[:4])
+            living_s += sum(child.cpu_times()[:4])
         except psutil.NoSuchProcess:
             continue  # it ended and was waited for between the two looks
-    return total
+    now = cpu_s()
+    _looking_s += now - began
+    return now + living_s - _looking_s
 
 
 class Cost(NamedTuple):
@@ -81,9 +86,9 @@ def interleaved(
     return [Cost(*map(min, zip(*costs, strict=True))) for costs in found]
 
 
-def command(*words: str) -> Callable[[], object]:
+def command(*words: str, **environment: str) -> Callable[[], object]:
     """Return an action that runs a command, which must succeed."""
-    environment = warm_environment()
+    environment = warm_environment() | environment
     return lambda: subprocess.run(words, check=True, capture_output=True, env=environment)
 
 

@@ -82,7 +82,7 @@ def test_an_installed_package_cannot_take_over_a_built_in_name(site):
 def test_two_packages_with_one_name_are_both_named(site):
     install(site, "acme", "orchestrators", "slurm = acme:One")
     install(site, "bravo", "orchestrators", "slurm = bravo:Two")
-    with pytest.raises(SettingsInvalid, match="two packages offer .*'slurm': acme and bravo"):
+    with pytest.raises(SettingsInvalid, match=r"two packages offer .*'slurm': acme and bravo"):
         registry.find("orchestrators", "slurm")
 
 

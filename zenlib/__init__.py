@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from zenlib.errors import Invalid as Invalid
     from zenlib.errors import NotFound as NotFound
     from zenlib.errors import NotSerializable as NotSerializable
+    from zenlib.errors import RunCancelled as RunCancelled
+    from zenlib.errors import SettingsInvalid as SettingsInvalid
     from zenlib.errors import StepFailed as StepFailed
     from zenlib.errors import Unavailable as Unavailable
     from zenlib.errors import ZenlibError as ZenlibError
@@ -53,7 +55,9 @@ _HOMES = {
     "Plan": "plan",
     "Retry": "steps",
     "Run": "client",
+    "RunCancelled": "errors",
     "Serializer": "serializers.base",
+    "SettingsInvalid": "errors",
     "Stack": "settings",
     "Status": "records",
     "Step": "steps",
@@ -85,7 +89,9 @@ __all__ = [
     "Plan",
     "Retry",
     "Run",
+    "RunCancelled",
     "Serializer",
+    "SettingsInvalid",
     "Stack",
     "Status",
     "Step",

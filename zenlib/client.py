@@ -454,7 +454,7 @@ class Run:
         """Node id -> what became of it, in plan order; `run.steps["fit"]`."""
         by_node: dict[str, list[StepRun]] = {}
         for step_run in self.step_runs:
-            by_node.setdefault(step_run.node.partition("[")[0], []).append(step_run)
+            by_node.setdefault(self.plan.node_of(step_run.node), []).append(step_run)
         found = _Steps()
         for id, node in self.plan.nodes.items():
             mine = by_node.get(id, [])

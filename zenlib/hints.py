@@ -344,11 +344,9 @@ def _runtime(hint: Any) -> type | None:
 
 
 def _is_subtype(source: type, target: type) -> bool:
-    if getattr(target, "_is_protocol", False) and target.__module__ not in (
-        "typing",
-        "collections.abc",
-    ):
-        return True
+    for one in (source, target):
+        if getattr(one, "_is_protocol", False) and one.__module__ != "typing":
+            return True  # what has the right methods fits, whatever its class
     if typing.is_typeddict(source):
         source = dict
     if typing.is_typeddict(target):

@@ -10,10 +10,9 @@ from typing import Any
 from zenlib import engine
 from zenlib._version import __version__
 from zenlib.fingerprint import Fingerprint, fingerprint
-from zenlib.hashing import Digest
 from zenlib.orchestrators.base import Fingerprinted, Job
 from zenlib.plan import Plan
-from zenlib.records import Artifact, Code, Record, Run, Source, Status
+from zenlib.records import Code, Record, Run, Source, Status
 from zenlib.scheduler import Scheduler
 from zenlib.serializers.base import Content
 from zenlib.shelf import Shelf
@@ -128,7 +127,7 @@ def finish(job: Job, scheduler: Scheduler) -> Status:
     status, records = scheduler.close()
     metadata, shelf = job.stack.metadata, job.stack.shelf
     if status is Status.COMPLETED:
-        shelf.blobs.sync(written_by(job.run.id, job.stack))
+        shelf.blobs.sync(scheduler.written)
     first = scheduler.failures[0] if scheduler.failures else None
     failure = first[1] if first else None
     if failure is None and scheduler.fatal is not None:
@@ -146,18 +145,3 @@ def finish(job: Job, scheduler: Scheduler) -> Status:
     for events in job.events:
         events.run_finished(status, took_us, scheduler.counts())
     return status
-
-
-def written_by(run_id: str, stack: OpenStack) -> list[Digest]:
-    """Return the digests of the files of the artifacts that a run made, in any process."""
-    found: dict[Digest, None] = {}
-    cursor = None
-    while True:
-        page = stack.metadata.find(Artifact, {"run_id": run_id}, limit=10_000, cursor=cursor)
-        for artifact in page.items:
-            if artifact.size_bytes:
-                content = Content.from_json(artifact.content)
-                found.update((file.digest, None) for file in content.blobs())
-        cursor = page.cursor
-        if cursor is None:
-            return [*found]

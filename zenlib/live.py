@@ -148,10 +148,11 @@ class LiveArea:
 
     def paint(self, rows: list[str]) -> None:
         """Show the text that waits and these rows, each cut to the terminal's width."""
-        columns, _ = self.size()
+        columns, lines = self.size()
         shown = _MOVES.sub("", self._partial.rpartition("\r")[2])
         if shown:
             rows = [clip(printable(_SGR.sub("", shown)), max(1, columns - 1)), *rows]
+        rows = rows[: max(lines - 1, 0)]  # what scrolled off the top could not be erased
         self._painted_at = self._clock()
         if rows == self._rows and not self._above:
             return

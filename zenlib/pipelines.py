@@ -6,7 +6,7 @@ As light to import as `zenlib.steps`: the machinery is loaded by the first plan.
 from __future__ import annotations
 
 from zenlib.errors import Invalid
-from zenlib.steps import TYPE_CHECKING, _Typed, overload, tracer
+from zenlib.steps import TYPE_CHECKING, _Typed, name_of, overload, tracer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -42,11 +42,7 @@ class Pipeline(_Typed[P, R]):
             value = getattr(fn, name, None)
             if value is not None:
                 setattr(self, name, value)
-        self.name: str = options.get("name") or getattr(fn, "__name__", type(fn).__name__)
-        if not isinstance(self.name, str) or not 0 < len(self.name) <= 200:
-            raise Invalid(
-                f"a pipeline's name must be a text of 1 to 200 characters, not {self.name!r:.80}"
-            )
+        self.name = name_of(fn, options, "pipeline")
 
     def __repr__(self) -> str:
         return f"<pipeline {self.name}>"

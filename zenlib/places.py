@@ -39,18 +39,24 @@ def home() -> Paths:
                 f"ZENLIB_HOME is {root!r}; it must be the absolute path of a folder, or not be set"
             )
         return Paths(folder, folder / "data", folder / "cache")
-    found = Paths(
-        platformdirs.user_config_path("zenlib", appauthor=False),
-        platformdirs.user_data_path("zenlib", appauthor=False),
-        platformdirs.user_cache_path("zenlib", appauthor=False),
-    )
+    try:
+        found = Paths(
+            platformdirs.user_config_path("zenlib", appauthor=False),
+            platformdirs.user_data_path("zenlib", appauthor=False),
+            platformdirs.user_cache_path("zenlib", appauthor=False),
+        )
+    except RuntimeError as error:
+        raise _homeless(str(error)) from error
     for folder in found:
-        if not folder.is_absolute():
-            raise SettingsInvalid(
-                f"this user has no home folder (found {str(folder)!r}); "
-                "set ZENLIB_HOME to a folder that zenlib may write to"
-            )
+        if not folder.is_absolute():  # from older versions of platformdirs
+            raise _homeless(f"found {str(folder)!r}")
     return found
+
+
+def _homeless(why: str) -> SettingsInvalid:
+    return SettingsInvalid(
+        f"this user has no home folder ({why}); set ZENLIB_HOME to a folder that zenlib may write to"
+    )
 
 
 def user_file() -> Path:

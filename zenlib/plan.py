@@ -216,6 +216,10 @@ class Plan:
             path = " → ".join(reversed(error.args[1]))
             raise Invalid(f"pipeline {self.pipeline!r} has a cycle: {path}") from None
 
+    def node_of(self, name: str) -> str:
+        """Return the node of a step run: `score` for `score` and for `score[3]`."""
+        return name if name in self.nodes else name.rpartition("[")[0]
+
     def downstream(self, id: str) -> list[str]:
         """Return the nodes that need node `id`, directly or not, in plan order."""
         reached = {id}

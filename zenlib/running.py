@@ -265,7 +265,7 @@ def _step_hook(made: RunnablePlan, stack: OpenStack, run: Any) -> Any:
     }
 
     def hook(step_run: StepRun) -> None:
-        step = made.steps.get(step_run.node) or made.steps[step_run.node.partition("[")[0]]
+        step = made.steps[made.node_of(step_run.node)]
         for one in step.options.get(which.get(step_run.status, ""), ()):
             view = Run(stack, run)
             view.__dict__["step_runs"] = [step_run]

@@ -18,6 +18,7 @@ from typing import Any
 from zenlib import engine, hints
 from zenlib.engine import Call, Done
 from zenlib.errors import ZenlibError
+from zenlib.hashing import Digest
 from zenlib.keys import Stored, key_parts
 from zenlib.orchestrators.base import Job
 from zenlib.plan import Node
@@ -79,6 +80,8 @@ class Scheduler:
         self._records: list[StepRun] = []
         self._memory = Memory(job)
         self.failures: list[tuple[str, Failure]] = []
+        self.written: set[Digest] = set()
+        """The digests of all files that this run's steps wrote, in whatever process."""
         self.stopped = False
         self.cancelled = False
         self.fatal: BaseException | None = None
@@ -148,6 +151,12 @@ class Scheduler:
     def backlog(self) -> int:
         """How many calls are ready and wait for a lane."""
         return len(self._ready)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more calls are ready than the calling thread can take itself."""
+        ready = self._ready
+        return len(ready) > 1 or any(needs_process(call.node) for call, _ in [*ready])
 
     def backlog_needs_process(self) -> bool:
         """Whether some ready call can only run in a process of its own."""
@@ -363,6 +372,10 @@ class Scheduler:
         if step_run.status in (Status.COMPLETED, Status.CACHED):
             progress.outputs[self._places.get(call.name, 0)] = done.outputs
             progress.cached += step_run.status is Status.CACHED
+            if step_run.status is Status.COMPLETED:
+                for stored in done.outputs.values():
+                    if stored.content is not None:
+                        self.written.update(file.digest for file in stored.content.blobs())
         else:
             progress.bad = step_run.status
             if step_run.failure:

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-import platformdirs
-
 from zenlib import values
 from zenlib.artifacts.blobs import Blobs, HashingFile, copy_into
 from zenlib.artifacts.local import remove_tree
@@ -64,7 +62,7 @@ class Shelf:
             Invalid: no such rule.
         """
         self.blobs = blobs
-        self._pickle = Pickle(pickle, key_path or _default_key_path())
+        self._pickle = Pickle(pickle, key_path)
 
     def save(self, value: Any, *, place: str = "a value") -> Kept:
         """Store a value with the first serializer that can keep it exactly.
@@ -181,7 +179,8 @@ class Shelf:
         check_lasting(value)
         if self._pickle.rule == "never":
             reasons.append("it would need pickle, and the setting pickle = 'never' forbids that")
-        raise NotSerializable("; ".join(dict.fromkeys(reasons)))
+        reason = "; ".join(dict.fromkeys(reasons))
+        raise NotSerializable(f"a {type_name(value)} in it: {reason}" if depth else reason)
 
     def _candidates(self, value: Any) -> Iterator[Serializer]:
         yield from registry.candidates(value)
@@ -296,7 +295,3 @@ def _type_of(data: Any) -> str:
         return _type_name(values.decode(data))
     except ZenlibError:
         return str(data["$"])
-
-
-def _default_key_path() -> Path:
-    return Path(platformdirs.user_data_dir("zenlib")) / "pickle.key"

@@ -126,11 +126,7 @@ class Step(_Typed[P, R]):
             value = getattr(fn, name, None)
             if value is not None:
                 setattr(self, name, value)
-        self.name: str = options.get("name") or getattr(fn, "__name__", type(fn).__name__)
-        if not isinstance(self.name, str) or not 0 < len(self.name) <= 200:
-            raise Invalid(
-                f"a step's name must be a text of 1 to 200 characters, not {self.name!r:.80}"
-            )
+        self.name = name_of(fn, options, "step")
 
     def __repr__(self) -> str:
         return f"<step {self.name}>"
@@ -247,6 +243,24 @@ def _options(
         if key in given:
             given[key] = (given[key],) if callable(given[key]) else tuple(given[key])
     return given
+
+
+def name_of(fn: Any, options: dict[str, Any], word: str) -> str:
+    """Return the name of a step or pipeline: the one given, or the function's.
+
+    Raises:
+        Invalid: it is empty, longer than 200 characters, or has characters that do not print.
+    """
+    name = options.get("name")
+    if name is None:
+        name = getattr(fn, "__name__", type(fn).__name__)
+    if not isinstance(name, str) or not 0 < len(name) <= 200 or not name.isprintable():
+        shown = repr(name)
+        raise Invalid(
+            f"a {word}'s name must be a text of 1 to 200 printable characters, not "
+            + (shown if len(shown) < 80 else f"{shown[:60]}… ({len(str(name))} characters)")
+        )
+    return name
 
 
 def seconds(value: float | timedelta, what: str) -> float:

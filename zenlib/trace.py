@@ -38,6 +38,11 @@ class Spec:
     signature: inspect.Signature
     hints: dict[str, Any]
     returns: hints.Returns
+    outputs: tuple[OutputSpec, ...]
+    code: dict[str, Any]
+    options: dict[str, Any]
+    handle_hints: tuple[Any, ...]
+    """What a handle of each output says of its value: for batches, a list of them."""
 
     @classmethod
     def of(cls, step: Step[Any, Any]) -> Spec:
@@ -48,10 +53,19 @@ class Spec:
         """
         found: Spec | None = step._spec
         if found is None:
+            returns = hints.returns_of(step.fn, step.options.get("outputs"))
+            shown = [hints.show(hint) for hint in returns.hints]
+            kinds = returns.hints
+            if returns.shape == "batches":
+                kinds = (types.GenericAlias(list, (kinds[0],)),)
             found = step._spec = cls(
-                inspect.signature(step.fn),
-                hints.hints_of(step.fn),
-                hints.returns_of(step.fn, step.options.get("outputs")),
+                signature=inspect.signature(step.fn),
+                hints=hints.hints_of(step.fn),
+                returns=returns,
+                outputs=tuple(map(OutputSpec, returns.names, shown)),
+                code=code_of(step.fn),
+                options=options_json(step.options),
+                handle_hints=kinds,
             )
         return found
 
@@ -64,6 +78,7 @@ class Tracer:
         self.nodes: dict[str, Node] = {}
         self.steps: dict[str, Step[Any, Any]] = {}
         self.objects: dict[str, Any] = {}
+        self._used: dict[str, int] = {}
         self._groups: list[str] = []
         self._conditions: list[Condition] = []
         self._defaults: list[dict[str, Any]] = [{}]
@@ -88,8 +103,10 @@ class Tracer:
         bound = self._bind(step, args, kwargs)
         given = Spec.of(step).signature.bind_partial(*args, **kwargs).arguments
         for name, (value, parameter) in bound.items():
-            if name in given and (is_mapped(value) or isinstance(value, Handle)):
-                inputs[name] = self._mapped_input(step, name, value, parameter)
+            if parameter.kind in _VARIADIC:
+                self._refuse_lists(step, name, value)
+            elif name in given and (is_mapped(value) or isinstance(value, Handle)):
+                inputs[name] = self._mapped_input(step, name, value)
                 mapped.append(name)
                 continue
             plain = value.value if isinstance(value, Unmapped) else value
@@ -188,15 +205,17 @@ class Tracer:
                 self._check(item, target, place)
         return self._binding(value, place)
 
-    def _mapped_input(
-        self, step: Step[Any, Any], name: str, value: Any, parameter: inspect.Parameter
-    ) -> Binding:
+    def _refuse_lists(self, step: Step[Any, Any], name: str, value: Any) -> None:
+        for item in value.values() if isinstance(value, dict) else value:
+            if is_mapped(item) or isinstance(item, Handle):
+                raise Invalid(
+                    f"step {step.name!r} cannot be mapped over its *{name}: give the parameter a "
+                    "name of its own"
+                )
+
+    def _mapped_input(self, step: Step[Any, Any], name: str, value: Any) -> Binding:
         target = Spec.of(step).hints.get(name, Any)
         place = f"each element for parameter {name!r} of step {step.name!r}"
-        if parameter.kind in _VARIADIC:
-            raise Invalid(
-                f"step {step.name!r} cannot be mapped over *{name}: name the parameters it maps over"
-            )
         if isinstance(value, Handle):
             if not value._mapped and not hints.may_be_list(value._hint):
                 raise Invalid(
@@ -235,6 +254,7 @@ class Tracer:
             )
 
     def _check_hints(self, handle: Handle, target: Any, place: str) -> None:
+        self._has_value(handle, place)
         if not hints.compatible(handle._hint, target):
             self._mismatch(handle, handle._hint, target, place)
 
@@ -243,6 +263,13 @@ class Tracer:
             f"{place} takes {hints.show(hints.strip(target))}, but is given output "
             f"{handle._ref.output!r} of step {handle._ref.node!r}, which is {hints.show(source)}"
         )
+
+    def _has_value(self, handle: Handle, place: str) -> None:
+        if not handle._ref.output:
+            raise Invalid(
+                f"{place} is given step {handle._ref.node!r}, which returns nothing; use "
+                ".after(...) to run one step after another"
+            )
 
     def _own(self, handle: Any) -> None:
         if not isinstance(handle, Handle):
@@ -260,11 +287,7 @@ class Tracer:
             return First(tuple(self._binding(option, place) for option in value._options))
         if isinstance(value, Handle):
             self._own(value)
-            if not value._ref.output:
-                raise Invalid(
-                    f"{place} is given step {value._ref.node!r}, which returns nothing; use "
-                    ".after(...) to run one step after another"
-                )
+            self._has_value(value, place)
             return value._ref
         if isinstance(value, Handles):
             parts = tuple(self._binding(handle, place) for handle in value)
@@ -298,40 +321,37 @@ class Tracer:
         map: str = "",
         mapped: tuple[str, ...] = (),
     ) -> Any:
-        found = Spec.of(step).returns
+        spec = Spec.of(step)
         base = "/".join((*self._groups, step.name))
         id = base
-        number = 1
+        number = self._used.get(base, 0)
         while id in self.nodes:
             number += 1
-            id = f"{base}_{number}"
-        names = found.names if found.shape != "none" else ()
-        kinds = [hints.show(hint) for hint in found.hints]
+            id = f"{base}_{number + 1}"
+        self._used[base] = number
         self.nodes[id] = Node(
             id=id,
             step=step.name,
-            code=code_of(step.fn),
+            code=spec.code,
             inputs=inputs,
-            outputs=tuple(OutputSpec(n, k) for n, k in zip(names, kinds, strict=True)),
+            outputs=spec.outputs,
             after=tuple(dict.fromkeys(self._node_of(other) for other in step._bound_after)),
             when=tuple(self._conditions),
             map=map,
             mapped=mapped,
-            options={**self._defaults[-1], **options_json(step.options)},
+            options={**self._defaults[-1], **spec.options},
             group="/".join(self._groups),
         )
         self.steps[id] = step
-        return self._handles(id, found, bool(map))
+        return self._handles(id, spec, bool(map))
 
-    def _handles(self, id: str, found: hints.Returns, mapped: bool) -> Any:
+    def _handles(self, id: str, spec: Spec, mapped: bool) -> Any:
+        found = spec.returns
         if found.shape == "none":
             return Handle(self, Ref(id, ""), None, mapped=mapped)
-        kinds = found.hints
-        if found.shape == "batches":
-            kinds = (types.GenericAlias(list, (found.hints[0],)),)
         handles = {
             name: Handle(self, Ref(id, name), hint, mapped=mapped)
-            for name, hint in zip(found.names, kinds, strict=True)
+            for name, hint in zip(found.names, spec.handle_hints, strict=True)
         }
         if found.shape in ("single", "batches"):
             return handles[found.names[0]]

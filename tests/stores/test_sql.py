@@ -36,7 +36,6 @@ class TestSqliteRollbackJournal(MetadataStoreSuite):
         monkeypatch.setattr("zenlib.stores.sqlite.unsafe_file_system", lambda path: "nfs")
         store = SqlStore(f"sqlite:///{tmp_path}/metadata.db")
         with pytest.warns(UserWarning, match="network file system"):
-            store.put()
             store.put(run(id="x"))
         store.delete(Run, ["x"])
         yield store

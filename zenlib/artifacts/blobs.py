@@ -11,13 +11,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, cast
 
-import platformdirs
 from blake3 import blake3
 
 from zenlib.artifacts.base import ArtifactStore, LocalFiles
 from zenlib.artifacts.local import LocalStore, create, remove, temporary, unavailable
 from zenlib.errors import CorruptArtifact, NotFound, Unavailable
 from zenlib.hashing import Digest, parse_digest
+from zenlib.places import home
 from zenlib.serializers.base import File
 
 _CHUNK = 4 << 20  # bytes; large enough for BLAKE3 to use several threads
@@ -69,7 +69,9 @@ class Blobs:
         self.written_bytes = 0
         self.hashed_bytes = 0
         self._far = not isinstance(store, LocalFiles)
-        self._files = cast(_Files, LocalStore(cache or _cache_folder()) if self._far else store)
+        self._files = cast(
+            _Files, LocalStore(cache or home().cache / "blobs") if self._far else store
+        )
         self._known: dict[str, tuple[int, ...]] = {}
         self._unsynced: set[str] = set()
         self._lock = threading.Lock()
@@ -358,7 +360,3 @@ def _why_no_file(path: Path) -> str:
     if path.is_dir():
         return "is a folder"
     return "is missing"
-
-
-def _cache_folder() -> Path:
-    return Path(platformdirs.user_cache_dir("zenlib")) / "blobs"

@@ -57,9 +57,9 @@ def make_project(root: Path) -> list[str]:
     """
     zen = root / places.PROJECT_FOLDER
     created = []
-    if not zen.is_dir():
-        created.append(f"{places.PROJECT_FOLDER}/")
     try:
+        if not zen.is_dir():
+            created.append(f"{places.PROJECT_FOLDER}/")
         zen.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise Conflict(f"cannot make {zen}: a file is in the way") from error

@@ -33,6 +33,7 @@ _CODES = "\n".join(f"  {code:>3}  {words}" for code, words in EXIT_CODES.items()
 
 
 @click.group(
+    "zenlib",
     cls=LazyGroup,
     table=COMMANDS,
     epilog="\b\nExit codes:\n" + _CODES,

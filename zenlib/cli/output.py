@@ -32,6 +32,12 @@ STATUSES: dict[str, tuple[str, str]] = {
 _GLYPHS = "·◐✓≡✗–◌→…━"
 
 
+def printable(text: str, stream: Any) -> str:
+    """Return the text with the letters that the stream's encoding lacks written as escapes."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
 def _can_print(stream: Any, text: str) -> bool:
     try:
         text.encode(getattr(stream, "encoding", None) or "ascii")
@@ -85,9 +91,6 @@ class Output:
     @classmethod
     def detect(cls, *, json: bool) -> Output:
         """Return the output that fits the terminal and the environment, looked at now."""
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(AttributeError, ValueError, OSError):
-                stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         return cls(
             json=json,
             colour=_wants_colour(sys.stdout) and not json,
@@ -139,6 +142,7 @@ class Output:
         """Say something on stderr."""
         if text:
             with contextlib.suppress(OSError, ValueError):
+                text = printable(text, sys.stderr)
                 click.echo(text, err=True, color=_wants_colour(sys.stderr))
 
     def warning(self, text: str) -> None:
@@ -178,7 +182,7 @@ class Output:
 
     def _write(self, text: str) -> None:
         try:
-            click.echo(text, color=self.colour)
+            click.echo(printable(text, sys.stdout), color=self.colour)
         except OSError as error:
             _stdout_failed(error)
         except ValueError:  # closed

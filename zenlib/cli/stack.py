@@ -178,5 +178,6 @@ def delete(out: Output, name: str, force: bool, user: bool) -> None:
         for other in rest:
             if other.active == name:
                 stackfile.deactivate(other.path, name)
+    if out.json:
+        out.object({"name": name, "file": str(file)})
     out.note(f"removed from {file}")
-    out.object({"name": name, "file": str(file)}, "")

@@ -126,12 +126,9 @@ def _shrink(widths: list[int], room: int) -> bool:
     """Take columns from the widest cells until all fit; return whether they could be made to."""
     if sum(min(size, _MIN_CELL) for size in widths) > room:
         return False
+    widths[:] = [min(size, room) for size in widths]
     while sum(widths) > room:
-        widest = max(range(len(widths)), key=lambda at: widths[at])
-        others = sorted(widths, reverse=True)[1:]
-        excess = sum(widths) - room
-        down_to = max(_MIN_CELL, others[0] if others and others[0] < widths[widest] else 0)
-        widths[widest] -= max(1, min(excess, widths[widest] - down_to))
+        widths[widths.index(max(widths))] -= 1
     return True
 
 

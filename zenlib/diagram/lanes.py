@@ -24,10 +24,14 @@ def lanes(graph: Graph, width: int, *, unicode: bool, color: bool) -> list[str]:
     order = _sequence(graph)
     canvas = Canvas(unicode=unicode, color=color)
     tracks = _Tracks(graph, canvas)
+    places, indent = tracks.places, 2
+    most = min(max(8, width // 2), width - 8)
     for box in order:
         tracks.add(box)
-    places, indent = tracks.places, 2 * len(tracks.lanes)
-    if indent > max(8, width // 2) or indent + 8 > width:
+        indent = 2 * len(tracks.lanes)
+        if indent > most:
+            break
+    if indent > most:
         canvas, indent = Canvas(unicode=unicode, color=color), 2
         places = {box: (0, y) for y, box in enumerate(order)}
     for box, (x, y) in places.items():

@@ -87,12 +87,12 @@ def _walk(graph: Graph, roots: tuple[Any, ...]) -> Node:
         node = graph.waiting.popleft()
         fill(graph, node)
         if node is root:
-            _name_step(graph, roots[0], node)
+            _name_step(roots[0], node)
     graph.seal()
     return root
 
 
-def _name_step(graph: Graph, fn: Any, root: Node) -> None:
+def _name_step(fn: Any, root: Node) -> None:
     """Mark the step itself among the functions; another callable is a part of its own."""
     first = next((item for item in root.items if isinstance(item, Node)), None)
     if first is not None and first.kind == "function":

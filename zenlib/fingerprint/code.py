@@ -155,9 +155,7 @@ class _Reader:
         step = self.steps[at]
         following = self.steps[at + 1] if at + 1 < len(self.steps) else None
         if step.code in _CONST:
-            describes = (
-                following and following.op == "STORE_NAME" and following.value in _DESCRIBES
-            )
+            describes = following and following.op == "STORE_NAME" and following.value in _DESCRIBES
             self.out.append(b"%b " % step.op.encode())
             self.out += [b"-"] if describes else self.constant(step.value)
         elif step.op == "IMPORT_NAME":

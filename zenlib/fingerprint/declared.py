@@ -57,7 +57,14 @@ def _module(module: ModuleType, project: Project) -> list[Part]:
     file = file_of_module(module)
     owner = project.owner(module.__name__, file)
     if not owner.followed:
-        return [Part(owner.name or module.__name__, "distribution", digest_of(text(owner.version)), value=owner.version)]
+        return [
+            Part(
+                owner.name or module.__name__,
+                "distribution",
+                digest_of(text(owner.version)),
+                value=owner.version,
+            )
+        ]
     if file is None:
         raise Invalid(f"the module {module.__name__} of `extra=` has no file; name its functions")
     path = Path(file)

@@ -90,7 +90,9 @@ def _without_renamed(gone: list[Part], come: list[Part]) -> tuple[list[Part], li
 def _follows_from(found: Difference, classes: set[str]) -> bool:
     """Whether a method without source, as dataclasses make them, changed with its class."""
     own = found.name.rpartition(".")[0]
-    return found.kind == "function" and own in classes and not (found.old_source or found.new_source)
+    return (
+        found.kind == "function" and own in classes and not (found.old_source or found.new_source)
+    )
 
 
 def _difference(old: Part | None, new: Part | None) -> Difference:
@@ -101,9 +103,7 @@ def _difference(old: Part | None, new: Part | None) -> Difference:
     old_source, new_source = old.source if old else "", new.source if new else ""
     lines = _changed_lines(old_source, new_source) if old and new else 0
     text = _words(part, old, new, change, lines)
-    return Difference(
-        part.kind, part.name, change, part.where, lines, old_source, new_source, text
-    )
+    return Difference(part.kind, part.name, change, part.where, lines, old_source, new_source, text)
 
 
 def _words(part: Part, old: Part | None, new: Part | None, change: str, lines: int) -> str:
@@ -126,6 +126,8 @@ def _called(part: Part) -> str:
     if part.kind == "closure":
         function, _, name = part.name.rpartition("[")
         return f"closure value {name.partition(']')[0]} of {function.rpartition('.')[2]}"
+    if part.kind == "decorators":
+        return part.name
     word = {"function": "helper", "module": "module", "file": "file"}.get(part.kind, part.kind)
     name = part.name.removeprefix("module ") if part.kind == "file" else part.name
     return f"{word} {name}"

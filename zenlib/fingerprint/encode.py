@@ -19,8 +19,16 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from zenlib.fingerprint.graph import MISSING, Changed, Graph, Node
-from zenlib.fingerprint.project import PROJECT, Owner, file_of_module
+from zenlib.fingerprint.code import Ref, skeleton
+from zenlib.fingerprint.graph import MISSING, Changed, Graph, Node, read
+from zenlib.fingerprint.live import (
+    CONTAINERS,
+    hides_state,
+    owner_of_class,
+    owner_of_globals,
+    owner_of_module,
+)
+from zenlib.fingerprint.project import Owner, file_of_module
 from zenlib.fingerprint.tokens import scalar, text
 
 MAX_DEPTH = 100
@@ -38,18 +46,8 @@ _DYNAMIC: dict[int, str] = {
         "sys.modules": sys.modules,
     }.items()
 }
-_CONTAINERS: tuple[tuple[type, Callable[[Any], object]], ...] = (
-    (list, lambda value: list(list.__iter__(value))),
-    (dict, lambda value: dict(dict.items(value))),
-    (tuple, lambda value: tuple(tuple.__iter__(value))),
-    (set, lambda value: set(set.__iter__(value))),
-    (frozenset, lambda value: frozenset(frozenset.__iter__(value))),
-    (str, str.__str__),
-    (int, int.__int__),
-    (float, float.__float__),
-    (bytes, bytes.__bytes__),
-    (complex, complex.__complex__),
-)
+_DIRECT = (type, types.FunctionType, types.ModuleType)
+"""What is referred to as itself; everything else that has a name is a constant of that name."""
 _LOCKS = (type(threading.Lock()), type(threading.RLock()))
 
 
@@ -93,6 +91,13 @@ class Encoder:
             else:
                 self.instance(value, depth)
 
+    def refer(self, value: Any, key: object, name: str, kind: str = "constant") -> None:
+        """Add what a name means: a function or class itself, a value as a constant of that name."""
+        if isinstance(value, _DIRECT) or _is_step(value) or _is_plain_builtin(value):
+            self.encode(value)
+        else:
+            self.put(b"V", self.graph.node(key, value, kind, name))
+
     def many(self, mark: bytes, values: Any, depth: int) -> None:
         """Add several values in order."""
         values = list(values)
@@ -107,6 +112,14 @@ class Encoder:
         for key, item in list(value.items()):
             self.encode(key, depth + 1)
             self.encode(item, depth + 1)
+
+    def annotations(self, value: dict[str, Any] | None) -> None:
+        """Add the annotations of a class or function; only the exchange of one can be noticed."""
+        fixed = self.fixed
+        self.encode(value)
+        self.fixed = fixed
+        if value:
+            self.graph.watch(value)
 
     def unordered(self, value: Any, depth: int) -> None:
         """Add a set: its elements in the order of their bytes, or of their names."""
@@ -123,7 +136,7 @@ class Encoder:
 
     def cls(self, value: type) -> None:
         """Add a class: a node of its own if it is the project's, else its name."""
-        owner = owner_of_class(self.graph, value)
+        owner = owner_of_class(self.graph.project, value)
         if owner.followed:
             name = f"{value.__module__}.{value.__qualname__}"
             self.put(b"C", self.graph.node(id(value), value, "class", name))
@@ -137,7 +150,7 @@ class Encoder:
 
     def function(self, fn: types.FunctionType, depth: int) -> None:
         """Add a function: a node of its own if it is the project's."""
-        owner = owner_of_globals(self.graph, fn.__globals__)
+        owner = owner_of_globals(self.graph.project, fn.__globals__)
         if owner.followed:
             name = f"{fn.__globals__.get('__name__', '?')}.{fn.__code__.co_qualname}"
             self.put(b"F", self.graph.node(id(fn), fn, "function", name))
@@ -171,9 +184,19 @@ class Encoder:
         A decorator of a distribution is known by its version and by the expression that applies
         it, so what it keeps inside its wrapper need not be looked at.
         """
-        from zenlib.fingerprint.reach import decorators
-
-        return isinstance(wrapped, types.FunctionType) and decorators(self, wrapped)
+        if not isinstance(wrapped, types.FunctionType):
+            return False
+        names = wrapped.__globals__
+        found = read(wrapped.__code__, names)[0].decorators
+        if not found or not owner_of_globals(self.graph.project, names).followed:
+            return False
+        refs = [hole for each in found for hole in skeleton(each) if isinstance(hole, Ref)]
+        if not all(ref.name in names or hasattr(builtins, ref.name) for ref in refs):
+            return False
+        name = f"{names.get('__name__', '?')}.{wrapped.__code__.co_qualname}"
+        key = (id(wrapped), "decorators")
+        self.put(b"@", self.graph.node(key, wrapped, "decorators", f"decorators of {name}"))
+        return True
 
     def method(self, value: types.MethodType, depth: int) -> None:
         """Add a bound method: its function and the object it is bound to."""
@@ -188,7 +211,7 @@ class Encoder:
         owner_object = value.__self__
         if isinstance(owner_object, types.ModuleType) or owner_object is None:
             module = str(value.__module__ or "builtins")
-            self.outside(owner_of_module(self.graph, module), module, value.__qualname__)
+            self.outside(owner_of_module(self.graph.project, module), module, value.__qualname__)
         elif not self.found_by_name(value):
             self.put(b"m", text(value.__name__))
             self.encode(owner_object, depth + 1)
@@ -196,21 +219,21 @@ class Encoder:
     def found_by_name(self, value: Any) -> bool:
         """Add a method by name if a module outside the project offers it: `random.random`."""
         module = type(value.__self__).__module__
-        owner = owner_of_module(self.graph, module)
+        owner = owner_of_module(self.graph.project, module)
         found = getattr(sys.modules.get(module), value.__name__, None)
         if owner.followed or found != value:
             return False
         self.outside(owner, module, value.__name__)
         return True
 
-    def descriptor(self, value: Any, depth: int) -> None:
+    def descriptor(self, value: Any, _depth: int) -> None:
         """Add a slot, getter or method of a class in C."""
         self.put(b"D", text(type(value).__name__), text(value.__name__))
         owner = value.__objclass__
-        if not owner_of_class(self.graph, owner).followed:
+        if not owner_of_class(self.graph.project, owner).followed:
             self.cls(owner)
 
-    def module(self, value: types.ModuleType, depth: int) -> None:
+    def module(self, value: types.ModuleType, _depth: int) -> None:
         """Add a module that is used as a value: all that it holds if it is the project's."""
         owner = self.graph.project.owner(value.__name__, file_of_module(value))
         if owner.followed:
@@ -248,10 +271,10 @@ class Encoder:
         if self.special(value, depth):
             return
         self.fixed = False
-        owner = owner_of_class(self.graph, kind)
+        owner = owner_of_class(self.graph.project, kind)
         if owner.name and self.by_content(value):
             self.cls(kind)
-        elif owner.followed and not _hidden_state(kind):
+        elif owner.followed and not hides_state(kind):
             self.state(value, depth)
         elif not self.reduced(value, depth) and not self.by_content(value):
             self.doubt(f"holds a {kind.__module__}.{kind.__qualname__}, which has no exact value")
@@ -269,9 +292,9 @@ class Encoder:
             self.put(b"t", text(repr(value)))
         elif isinstance(value, _LOCKS) or _is_logger(value):
             self.put(b"l", text(kind.__qualname__))  # neither changes what is computed
-        elif kind.__module__.partition(".")[0] == "zenlib" and hasattr(value, "__wrapped__"):
+        elif _is_step(value):
             self.encode(value.__wrapped__, depth + 1)
-        elif not owner_of_class(self.graph, kind).followed:
+        elif not owner_of_class(self.graph.project, kind).followed:
             wrapped = getattr(value, "__wrapped__", None)
             if wrapped is None or not self.decorated(wrapped):
                 return False
@@ -296,12 +319,12 @@ class Encoder:
         """Add an instance of a Python class: its class, attributes, slots and elements."""
         self.put(b"I")
         self.cls(type(value))
-        for base, plain in _CONTAINERS:
+        for base, plain in CONTAINERS:
             if isinstance(value, base):
                 self.encode(plain(value), depth + 1)
         if isinstance(value, BaseException):
             self.encode(value.args, depth + 1)
-        state = object.__getstate__(value)  # type: ignore[attr-defined]
+        state = object.__getstate__(value)
         self.encode(state, depth + 1)
 
     def reduced(self, value: Any, depth: int) -> bool:
@@ -328,55 +351,21 @@ class Encoder:
         return True
 
 
-def owner_of_globals(graph: Graph, names: dict[str, Any]) -> Owner:
-    """Return who owns the functions of a namespace."""
-    name, file = names.get("__name__"), names.get("__file__")
-    spec = names.get("__spec__")
-    name = getattr(spec, "name", None) or name
-    if not isinstance(name, str):
-        return PROJECT
-    if not isinstance(file, str):
-        module = sys.modules.get(name)
-        if module is None or vars(module) is not names:
-            return PROJECT
-        file = file_of_module(module)
-    return graph.project.owner(name, file)
+def _is_step(value: object) -> bool:
+    top = type(value).__module__.partition(".")[0]
+    return top == "zenlib" and hasattr(value, "__wrapped__")
 
 
-def owner_of_module(graph: Graph, name: str) -> Owner:
-    """Return who owns a module, by name."""
-    module = sys.modules.get(name)
-    if module is None:
-        return graph.project.owner(name, None)
-    return graph.project.owner(name, file_of_module(module))
-
-
-def owner_of_class(graph: Graph, cls: type) -> Owner:
-    """Return who owns a class."""
-    module = cls.__module__
-    return owner_of_module(graph, module) if isinstance(module, str) else PROJECT
+def _is_plain_builtin(value: object) -> bool:
+    """Whether it is a function in C that is bound to no object."""
+    if not isinstance(value, types.BuiltinFunctionType):
+        return False
+    return value.__self__ is None or isinstance(value.__self__, types.ModuleType)
 
 
 def _is_logger(value: object) -> bool:
     logging = sys.modules.get("logging")
     return logging is not None and isinstance(value, logging.Logger | logging.LoggerAdapter)
-
-
-def _hidden_state(cls: type) -> bool:
-    """Whether instances hold more than their attributes, slots and elements: a class in C does.
-
-    The sizes are compared as `object.__reduce_ex__` does.
-    """
-    for base, _ in _CONTAINERS:
-        if issubclass(cls, base):
-            return False
-    if issubclass(cls, BaseException):
-        return False
-    word = object.__basicsize__ // 2
-    size = object.__basicsize__
-    size += word * (cls.__dictoffset__ > 0) + word * (cls.__weakrefoffset__ > 0)
-    names = copyreg._slotnames(cls)  # type: ignore[attr-defined]
-    return cls.__basicsize__ > size + word * len(names or ())
 
 
 def _sort_key(items: list[bytes | Node]) -> tuple[bytes, list[str]]:

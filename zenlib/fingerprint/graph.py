@@ -25,7 +25,7 @@ MISSING: Any = object()
 HashValue = Callable[[object], Digest]
 
 
-class Changed(Exception):  # noqa: N818 - a signal, not an error
+class Changed(Exception):
     """While a value is encoded again: it refers to something that it did not refer to before."""
 
 
@@ -108,10 +108,14 @@ class Graph:
 
     def watch(self, names: Mapping[str, Any]) -> None:
         """Remember which objects a namespace holds."""
+        if self.sealed:
+            return
         self.namespaces.append((names, list(names.values())))
 
     def watch_function(self, fn: FunctionType) -> None:
         """Remember what a function is made of."""
+        if self.sealed:
+            return
         self.functions.append((fn, fn.__code__, fn.__defaults__, fn.__kwdefaults__))
         if fn.__kwdefaults__:
             self.watch(fn.__kwdefaults__)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import sys
 import types
+from collections.abc import Mapping
 from typing import Any
 
 from zenlib.fingerprint.encode import Encoder
@@ -13,17 +15,23 @@ from zenlib.fingerprint.source import class_source
 from zenlib.fingerprint.tokens import text
 
 _ABOUT = frozenset(
-    """__dict__ __weakref__ __module__ __doc__ __qualname__ __firstlineno__ __static_attributes__
-    __annotations__ __annotate__ __annotate_func__ __annotations_cache__ __signature__
-    __abstractmethods__ _abc_impl __orig_class__""".split()
+    {
+        *("__dict__", "__weakref__", "__module__", "__doc__", "__qualname__", "__firstlineno__"),
+        *("__static_attributes__", "__annotations__", "__annotate__", "__annotate_func__"),
+        *("__annotations_cache__", "__signature__", "__abstractmethods__", "_abc_impl"),
+    }
 )
 """Members that say where a class stands, that are counted in another way, or that follow from
 the others."""
+_MAPPINGS = frozenset({"__dataclass_fields__", "__pydantic_fields__"})
+"""Mappings that are made with the class; a change in place of one of their items has no effect."""
 _PYDANTIC = frozenset({"__pydantic_fields__", "__pydantic_decorators__"})
 """Of what pydantic adds to a model, that from which it makes the rest."""
 _MODULE_ABOUT = frozenset(
-    """__name__ __doc__ __package__ __loader__ __spec__ __file__ __cached__ __builtins__
-    __path__ __annotations__""".split()
+    {
+        *("__name__", "__doc__", "__package__", "__loader__", "__spec__", "__file__"),
+        *("__cached__", "__builtins__", "__path__", "__annotations__"),
+    }
 )
 
 
@@ -36,11 +44,11 @@ def fill_class(encoder: Encoder, cls: type) -> None:
     if type(cls) is not type:
         encoder.cls(type(cls))
     encoder.put(b"annotations")
-    encoder.encode(members.get("__annotations__"))
+    encoder.annotations(members.get("__annotations__"))
     if isinstance(cls, enum.EnumType):
-        values = [(name, member._value_) for name, member in cls.__members__.items()]
+        members_of: Mapping[str, enum.Enum] = cls.__members__
         encoder.put(b"members")
-        encoder.encode(values)
+        encoder.many(b"(", ((name, each._value_) for name, each in members_of.items()), 0)
     for name in sorted(members, key=str):
         if _counts(cls, name):
             encoder.put(text(name))
@@ -57,12 +65,24 @@ def _counts(cls: type, name: str) -> bool:
 
 
 def _member(encoder: Encoder, cls: type, name: str, value: Any) -> None:
-    from zenlib.fingerprint.reach import refer
-
-    if name.startswith("__") or isinstance(value, property | staticmethod | classmethod):
+    if name == "__pydantic_decorators__":
+        _pydantic_decorators(encoder, value)
+    elif name in _MAPPINGS:
+        encoder.annotations(value)
+    elif name.startswith("__") or isinstance(value, property | staticmethod | classmethod):
         encoder.encode(value)
     else:
-        refer(encoder, value, (id(cls), "member", name), f"{encoder.node.name}.{name}")
+        encoder.refer(value, (id(cls), "member", name), f"{encoder.node.name}.{name}")
+
+
+def _pydantic_decorators(encoder: Encoder, value: Any) -> None:
+    """Add the validators and serializers of a pydantic model, without the address of the model
+    that each of them carries."""
+    for group in dataclasses.fields(value):
+        for name, decorator in getattr(value, group.name).items():
+            encoder.put(text(group.name), text(name))
+            encoder.encode(getattr(decorator, "func", None))
+            encoder.encode(getattr(decorator, "info", None))
 
 
 def _describe(graph: Graph, encoder: Encoder, cls: type) -> None:
@@ -88,10 +108,8 @@ def _file_of_methods(cls: type) -> str | None:
 
 def fill_module(encoder: Encoder, module: types.ModuleType) -> None:
     """Add a module that is used as a whole: every name in it, and what each means."""
-    from zenlib.fingerprint.reach import refer
-
     names = vars(module)
     encoder.graph.watch(names)
     for name in sorted(set(names) - _MODULE_ABOUT, key=str):
         encoder.put(text(name))
-        refer(encoder, names[name], (id(names), name), f"{encoder.node.name}.{name}")
+        encoder.refer(names[name], (id(names), name), f"{encoder.node.name}.{name}")

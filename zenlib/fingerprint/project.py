@@ -3,6 +3,7 @@ or Python's own (counted by Python's version)."""
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import site
@@ -48,6 +49,7 @@ class Project:
     def __post_init__(self) -> None:
         self.root = self.root.resolve()
         self._owners: dict[tuple[str, str], Owner] = {}
+        self._places: dict[tuple[str, str], str] = {}
         self._lock = threading.Lock()
 
     def owner(self, module: str, file: str | None) -> Owner:
@@ -84,6 +86,12 @@ class Project:
 
     def place(self, file: str, module: str = "") -> str:
         """Return a file's path relative to the root, or to the folder its package lies in."""
+        key = (file, module)
+        if key not in self._places:
+            self._places[key] = self._place(file, module)
+        return self._places[key]
+
+    def _place(self, file: str, module: str) -> str:
         path = Path(file)
         if not path.is_absolute():
             return path.as_posix()
@@ -143,11 +151,13 @@ def _under(path: Path, folders: tuple[Path, ...]) -> bool:
     return any(path.is_relative_to(folder) for folder in folders)
 
 
+@functools.cache
 def _python_folders() -> tuple[Path, ...]:
     paths = sysconfig.get_paths()
     return tuple(Path(paths[name]) for name in ("stdlib", "platstdlib"))
 
 
+@functools.cache
 def _site_folders() -> tuple[Path, ...]:
     paths = sysconfig.get_paths()
     folders = [paths["purelib"], paths["platlib"], site.getusersitepackages()]
@@ -182,7 +192,9 @@ def _distribution_of(base: Path, path: Path, top: str, installed: bool) -> Owner
         _installed[base] = found
     infos = _installed[base]
     relative = path.relative_to(base).as_posix()
-    likely = [p for p in infos if _normal(p.name.partition("-")[0].partition(".")[0]) == _normal(top)]
+    likely = [
+        p for p in infos if _normal(p.name.partition("-")[0].partition(".")[0]) == _normal(top)
+    ]
     for info in likely:
         dist = _information(info)
         if not dist.editable and (dist.files is None or relative in dist.files):

@@ -6,25 +6,18 @@ import builtins
 import importlib.util
 import sys
 import types
+from collections.abc import Callable
 from typing import Any
 
-from zenlib.fingerprint.code import Ref, skeleton
-from zenlib.fingerprint.encode import Encoder, owner_of_class, owner_of_globals, owner_of_module
+from zenlib.fingerprint.code import Ref, Skeleton, skeleton
+from zenlib.fingerprint.encode import Encoder
 from zenlib.fingerprint.graph import MISSING, Graph, Node, read
+from zenlib.fingerprint.live import owner_of_class, owner_of_globals, owner_of_module
 from zenlib.fingerprint.members import fill_class, fill_module
 from zenlib.fingerprint.project import file_of_module
 from zenlib.fingerprint.shown import shown
 from zenlib.fingerprint.source import constant_line
 from zenlib.fingerprint.tokens import text
-
-_DIRECT = (
-    type,
-    types.FunctionType,
-    types.MethodType,
-    types.BuiltinFunctionType,
-    types.ModuleType,
-)
-"""What is referred to as itself; everything else that has a name is a constant of that name."""
 
 _LOADERS = (importlib.import_module, builtins.__import__)
 _RUNNERS = (importlib.reload, builtins.eval, builtins.exec, builtins.globals)
@@ -33,38 +26,18 @@ _RUNNERS = (importlib.reload, builtins.eval, builtins.exec, builtins.globals)
 def fill(graph: Graph, node: Node) -> None:
     """Look into one node, and put what it refers to in the queue."""
     encoder = Encoder(graph, node)
-    if isinstance(node.obj, types.FunctionType) and node.kind in ("function", "step"):
-        _fill_function(encoder, node.obj)
-    elif node.kind == "class":
-        fill_class(encoder, node.obj)
-    elif node.kind == "module":
-        fill_module(encoder, node.obj)
-    else:
-        encoder.encode(node.obj)
+    _FILLERS.get(node.kind, Encoder.encode)(encoder, node.obj)
+    if node.kind not in _FILLERS:
         node.shown = shown(node.name, node.obj)
-        node.fixed = encoder.fixed
+    node.fixed = encoder.fixed
     node.items = encoder.items
 
 
 def encode_again(graph: Graph, node: Node) -> list[bytes | Node]:
-    """Encode the value of a node that is in the graph already."""
+    """Look into a node again, in a graph that is complete."""
     encoder = Encoder(graph, node)
-    encoder.encode(node.obj)
+    _FILLERS.get(node.kind, Encoder.encode)(encoder, node.obj)
     return encoder.items
-
-
-def refer(encoder: Encoder, value: Any, key: object, name: str, kind: str = "constant") -> None:
-    """Refer to what a name means: to a function or class itself, to a value as a named constant."""
-    if isinstance(value, _DIRECT) or _is_step(value):
-        encoder.encode(value)
-        return
-    node = encoder.graph.node(key, value, kind, name)
-    encoder.put(b"V", node)
-
-
-def _is_step(value: object) -> bool:
-    top = type(value).__module__.partition(".")[0]
-    return top == "zenlib" and hasattr(value, "__wrapped__")
 
 
 def _fill_function(encoder: Encoder, fn: types.FunctionType) -> None:
@@ -83,11 +56,11 @@ def _fill_function(encoder: Encoder, fn: types.FunctionType) -> None:
     for name in sorted(fn.__dict__):
         if not name.startswith("__"):
             encoder.put(text(name))
-            refer(encoder, fn.__dict__[name], (id(fn), "attribute", name), f"{node.name}.{name}")
+            encoder.refer(fn.__dict__[name], (id(fn), "attribute", name), f"{node.name}.{name}")
     wrapped = fn.__dict__.get("__wrapped__")
     if wrapped is not None:  # its decorator may have read the annotations
         encoder.encode(wrapped)
-        encoder.encode(getattr(wrapped, "__annotations__", None))
+        encoder.annotations(getattr(wrapped, "__annotations__", None))
 
 
 def _where(graph: Graph, fn: types.FunctionType, line: int) -> str:
@@ -165,7 +138,7 @@ def _attributes(
         return
     if _imports_by_name(encoder, value, ref, rest):
         return
-    refer(encoder, value, key, name, kind)
+    encoder.refer(value, key, name, kind)
     node = encoder.items[-1]
     if isinstance(node, Node) and names and node.kind == "constant" and not node.where:
         node.where = _assigned(encoder.graph, name, names)
@@ -186,7 +159,8 @@ def _member(graph: Graph, module: types.ModuleType, name: str) -> Any:
     found = graph.look(vars(module), name)
     if found is MISSING and _followed(graph, module):
         found = getattr(module, name, MISSING)  # by the module's own __getattr__
-        graph.attributes.append((module, name, found))
+        if not graph.sealed:
+            graph.attributes.append((module, name, found))
     return found
 
 
@@ -206,7 +180,7 @@ def _outside(encoder: Encoder, root: types.ModuleType, value: Any) -> bool:
     if isinstance(value, types.ModuleType):
         graph.use(graph.project.owner(value.__name__, file_of_module(value)))
     elif isinstance(module := getattr(value, "__module__", None), str):
-        graph.use(owner_of_module(graph, module))
+        graph.use(owner_of_module(graph.project, module))
     encoder.put(b"o", text(root.__name__))
     return True
 
@@ -217,8 +191,8 @@ def _is_dynamic(value: object) -> bool:
 
 def _is_projects(graph: Graph, value: object) -> bool:
     if isinstance(value, types.FunctionType):
-        return owner_of_globals(graph, value.__globals__).followed
-    return isinstance(value, type) and owner_of_class(graph, value).followed
+        return owner_of_globals(graph.project, value.__globals__).followed
+    return isinstance(value, type) and owner_of_class(graph.project, value).followed
 
 
 def _imports_by_name(encoder: Encoder, value: Any, ref: Ref, rest: tuple[str, ...]) -> bool:
@@ -249,7 +223,7 @@ def _follow_import(encoder: Encoder, ref: Ref, names: dict[str, Any]) -> None:
         loaded = _load(encoder, module)
         if loaded is None:
             return
-        graph.lookups.append((sys.modules, module, loaded))
+        graph.look(sys.modules, module)
     if ref.attributes:
         _submodule(encoder, loaded, module, ref.attributes[0])
     _attributes(encoder, ref, loaded, (module, "module"), module, "constant")
@@ -280,33 +254,33 @@ def _absolute(ref: Ref, names: dict[str, Any]) -> str:
     return f"{base}.{ref.name}" if ref.name else base
 
 
-def decorators(encoder: Encoder, wrapped: types.FunctionType) -> bool:
-    """Add the decorator expressions of a function; False if the source cannot tell them."""
+def _fill_decorators(encoder: Encoder, wrapped: types.FunctionType) -> None:
+    """Add the decorator expressions of a function, and the annotations they may have read."""
     found, _ = read(wrapped.__code__, wrapped.__globals__)
-    if not found.decorators or not owner_of_globals(encoder.graph, wrapped.__globals__).followed:
-        return False
-    for expression in found.decorators:
+    for expression in found.decorators or ():
         holes = skeleton(expression)
         if _is_zenlibs(holes, wrapped.__globals__):
             continue
         for hole in holes:
             if isinstance(hole, bytes):
                 encoder.put(hole)
-            elif not _defined(hole, wrapped.__globals__):
-                return False
             else:
                 _follow(encoder, hole, wrapped.__globals__, {})
-    encoder.encode(wrapped.__annotations__)
-    return True
+    encoder.annotations(wrapped.__annotations__)
 
 
-def _defined(ref: Ref, names: dict[str, Any]) -> bool:
-    return ref.origin == "global" and (ref.name in names or ref.name in _builtins(names))
-
-
-def _is_zenlibs(holes: tuple[bytes | Ref, ...], names: dict[str, Any]) -> bool:
+def _is_zenlibs(holes: Skeleton, names: dict[str, Any]) -> bool:
     """Whether a decorator is zenlib's own: its options are not code."""
     first = next((hole for hole in holes if isinstance(hole, Ref)), None)
     value = names.get(first.name) if first else None
     module = getattr(value, "__module__", None) or getattr(value, "__name__", "")
     return str(module).partition(".")[0] == "zenlib"
+
+
+_FILLERS: dict[str, Callable[[Encoder, Any], None]] = {
+    "function": _fill_function,
+    "step": _fill_function,
+    "decorators": _fill_decorators,
+    "class": fill_class,
+    "module": fill_module,
+}

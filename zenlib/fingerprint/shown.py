@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import reprlib
 
-_SECRET = re.compile(r"pass(word|wd|phrase)|secret|token|credential|api_?key|private_?key", re.I)
+_SECRET = re.compile(
+    r"pass(word|wd|phrase)|secret|token|credential|api_?key|private_?key", re.IGNORECASE
+)
 _PLAIN = (int, float, complex, bool, str, bytes, type(None), range)
 _SHOWN = 60
 

@@ -7,22 +7,22 @@ file that was edited after its import, or that is gone, leaves the live code as 
 """
 
 from __future__ import annotations
-
 import __future__ as future
+
 import ast
 import linecache
 import textwrap
 from bisect import bisect_right
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
+from inspect import CO_NESTED
 from types import CodeType
 
 from zenlib.fingerprint.code import walk
-from zenlib.fingerprint.tokens import scalar
 
 _FUTURE = 0
 for _name in future.all_feature_names:
     _FUTURE |= getattr(future, _name).compiler_flag
+_FUTURE &= ~CO_NESTED  # once a feature, now a mark on every inner function
 _AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT  # cells of a notebook may await
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
@@ -55,12 +55,17 @@ class _Scope:
     node: ast.AST
     in_function: bool
 
+    @property
+    def key(self) -> tuple[int, str]:
+        """What the compiler calls it: its first line and its name."""
+        return self.first, self.name
+
 
 def normal(code: CodeType, file_globals: dict[str, object]) -> Normal:
     """Return `code` without its layout, and its source, if the source is there and matches."""
     file = file_of(code.co_filename, file_globals)
     if file is not None:
-        for statement in file.statements_at(code.co_firstlineno):
+        for statement in file.statements_at(code.co_firstlineno, code.co_flags & _FUTURE):
             found = statement.find(code)
             if found is not None:
                 return found
@@ -112,31 +117,25 @@ class _File:
         self.starts = [_first_line(node) for node in self.body]
         self.ends = [node.end_lineno or 0 for node in self.body]
         self.outline: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        self.imported: set[str] = set()
         self._outline(self.body, "")
+        self.imports = _imports(sorted(self.imported))
         self.compiled: dict[int, _Statement] = {}
 
-    def statements_at(self, line: int) -> list[_Statement]:
+    def statements_at(self, line: int, flags: int) -> list[_Statement]:
+        """Return the statements that cover a line, compiled with the flags of a future."""
         found = []
         at = bisect_right(self.starts, line) - 1
         while at >= 0 and self.ends[at] >= line:
             if at not in self.compiled:
-                self.compiled[at] = _Statement(self, self.body[at])
-            found.append(self.compiled[at])
+                self.compiled[at] = _Statement(self, self.body[at], flags)
+            if self.compiled[at].flags == flags:
+                found.append(self.compiled[at])
             at -= 1
         return found
 
     def text_of(self, first: int, last: int) -> str:
         return textwrap.dedent("".join(self.lines[first - 1 : last]))
-
-    @cached_property
-    def original(self) -> dict[tuple[int, str], list[CodeType]]:
-        """All code objects of the file as it stands, by line and name."""
-        found: dict[tuple[int, str], list[CodeType]] = {}
-        flags = _AWAIT
-        module = compile("".join(self.lines), "<source>", "exec", flags, dont_inherit=True)
-        for code in walk(module):
-            found.setdefault((code.co_firstlineno, code.co_name), []).append(code)
-        return found
 
     def _outline(self, body: list[ast.stmt], prefix: str) -> None:
         """Note where classes are defined and where the module's own names are assigned."""
@@ -154,69 +153,74 @@ class _File:
             else:
                 for part in ("body", "orelse", "finalbody"):
                     self._outline(getattr(node, part, []), prefix)
-                for handler in getattr(node, "handlers", []):
-                    self._outline(handler.body, prefix)
+                for branch in [*getattr(node, "handlers", []), *getattr(node, "cases", [])]:
+                    self._outline(branch.body, prefix)
+            if isinstance(node, ast.Import | ast.ImportFrom) and not prefix:
+                names = (each.asname or each.name.partition(".")[0] for each in node.names)
+                self.imported.update(name for name in names if name != "*")
 
 
-@dataclass
 class _Statement:
-    """A top-level statement, with every function in it moved to a line of its own."""
+    """A top-level statement, compiled as it stands and with each function moved to one line."""
 
-    file: _File
-    node: ast.stmt
-    scopes: list[_Scope] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.scopes = _move(self.node)
-        self.compiled: dict[int, dict[int, CodeType]] = {}
-
-    def codes(self, flags: int) -> dict[int, CodeType]:
-        """The code objects of the statement, by the number of their scope."""
-        if flags not in self.compiled:
-            module = ast.Module([self.node], type_ignores=[])
-            code = compile(module, "<normal>", "exec", flags | _AWAIT, dont_inherit=True)
-            names = {number: scope.name for number, scope in enumerate(self.scopes, 1)}
-            self.compiled[flags] = {
-                each.co_firstlineno: each
-                for each in walk(code)
-                if names.get(each.co_firstlineno) == each.co_name
-            }
-        return self.compiled[flags]
+    def __init__(self, file: _File, node: ast.stmt, flags: int) -> None:
+        self.file = file
+        self.flags = flags
+        self.originals: dict[tuple[int, str], list[CodeType]] = {}
+        for code in _codes(file, node, flags):
+            self.originals.setdefault((code.co_firstlineno, code.co_name), []).append(code)
+        self.scopes = _move(node)
+        names = {number: scope.name for number, scope in enumerate(self.scopes, 1)}
+        self.moved = {
+            code.co_firstlineno: code
+            for code in _codes(file, node, flags)
+            if names.get(code.co_firstlineno) == code.co_name
+        }
 
     def find(self, live: CodeType) -> Normal | None:
-        flags = live.co_flags & _FUTURE
+        """Return the code without layout that belongs to `live`, if it is compiled from here."""
         wanted = (live.co_firstlineno, live.co_name)
-        numbers = [n for n, s in enumerate(self.scopes, 1) if (s.first, s.name) == wanted]
-        try:
-            codes = self.codes(flags)
-        except (SyntaxError, ValueError, RecursionError):
-            return None
-        numbers = [number for number in numbers if number in codes]
-        for number in numbers:
-            if _same(codes[number], live):
-                return self.describe(number, codes[number], flags)
-        originals = self.file.original.get(wanted, []) if numbers else []
-        for number, original in zip(numbers, originals, strict=False):
-            if original == live and len(originals) == len(numbers):
-                return self.describe(number, codes[number], flags)
+        originals = self.originals.get(wanted, [])
+        numbers = [number for number in self.moved if self.scopes[number - 1].key == wanted]
+        if len(originals) == len(numbers):
+            for number, original in zip(numbers, originals, strict=True):
+                if original == live:
+                    return self.describe(number, self.moved[number])
         return None
 
-    def describe(self, number: int, code: CodeType, flags: int) -> Normal:
+    def describe(self, number: int, code: CodeType) -> Normal:
         scope = self.scopes[number - 1]
         decorators: tuple[CodeType, ...] | None = None
         if not scope.in_function:
             decorators = tuple(
-                compile(ast.Expression(each), "<normal>", "eval", flags, dont_inherit=True)
+                compile(ast.Expression(each), "<normal>", "eval", self.flags, dont_inherit=True)
                 for each in getattr(scope.node, "decorator_list", [])
             )
         text = self.file.text_of(scope.first, scope.last)
         return Normal(code, text, scope.first, decorators)
 
 
+def _imports(names: list[str]) -> list[ast.stmt]:
+    """A statement that imports these names: the compiler calls `np.sum` in a way of its own
+    where it sees that the module imports `np`."""
+    place = {"lineno": 1, "end_lineno": 1, "col_offset": 0, "end_col_offset": 0}
+    aliases = [ast.alias("module", name, **place) for name in names]
+    return [ast.Import(aliases, **place)] if aliases else []
+
+
+def _codes(file: _File, node: ast.stmt, flags: int) -> list[CodeType]:
+    """Compile a statement; return its code objects, or none if it does not compile alone."""
+    module = ast.Module([*file.imports, node], type_ignores=[])
+    try:
+        return list(walk(compile(module, "<source>", "exec", flags | _AWAIT, dont_inherit=True)))
+    except (SyntaxError, ValueError, RecursionError):  # such as a return outside a function
+        return []
+
+
 def _first_line(node: ast.AST) -> int:
     """The line that the compiler counts a function from: that of its first decorator."""
-    decorators = getattr(node, "decorator_list", None)
-    return int((decorators[0] if decorators else node).lineno)
+    first = next(iter(getattr(node, "decorator_list", ())), node)
+    return int(getattr(first, "lineno", 0))
 
 
 def _move(statement: ast.stmt) -> list[_Scope]:
@@ -237,32 +241,3 @@ def _move(statement: ast.stmt) -> list[_Scope]:
         children = [(child, line, in_function) for child in ast.iter_child_nodes(node)]
         stack.extend(reversed(children))
     return scopes
-
-
-def _same(one: CodeType, other: CodeType) -> bool:
-    """Whether two code objects do the same, instruction by instruction."""
-    return (
-        one.co_code == other.co_code
-        and one.co_names == other.co_names
-        and one.co_varnames == other.co_varnames
-        and one.co_cellvars == other.co_cellvars
-        and one.co_freevars == other.co_freevars
-        and one.co_exceptiontable == other.co_exceptiontable
-        and one.co_argcount == other.co_argcount
-        and one.co_posonlyargcount == other.co_posonlyargcount
-        and one.co_kwonlyargcount == other.co_kwonlyargcount
-        and one.co_flags == other.co_flags
-        and len(one.co_consts) == len(other.co_consts)
-        and all(map(_same_constant, one.co_consts, other.co_consts))
-    )
-
-
-def _same_constant(one: object, other: object) -> bool:
-    if isinstance(one, CodeType) and isinstance(other, CodeType):
-        return _same(one, other)
-    if isinstance(one, tuple) and isinstance(other, tuple):
-        return len(one) == len(other) and all(map(_same_constant, one, other))
-    if isinstance(one, int) and isinstance(other, int) and type(one) is type(other):
-        return one == other
-    plain = scalar(one)
-    return plain == scalar(other) if plain is not None else one == other

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from types import EllipsisType, NoneType
+from typing import Any
 
 
 def text(value: str) -> bytes:
@@ -16,22 +17,22 @@ def text(value: str) -> bytes:
     return b"s%d:%b" % (len(data), data)
 
 
-def scalar(value: object) -> bytes | None:
+def scalar(value: Any) -> bytes | None:
     """Return the exact bytes of a plain value, or None if its type is not one of them.
 
     Types are kept apart (`1`, `1.0` and `True` differ), and so are `0.0`, `-0.0` and each NaN.
     """
     kind = type(value)
     if kind is str:
-        return text(value)  # type: ignore[arg-type]
+        return text(value)
     if kind is int:
-        return b"i%x;" % value  # type: ignore[str-bytes-safe, operator, no-any-return]
+        return b"i%x;" % value
     if kind is float:
         return b"f" + struct.pack(">d", value)
     if kind is bytes:
-        return b"b%d:%b" % (len(value), value)  # type: ignore[arg-type]
+        return b"b%d:%b" % (len(value), value)
     if kind is complex:
-        return b"c" + struct.pack(">dd", value.real, value.imag)  # type: ignore[attr-defined]
+        return b"c" + struct.pack(">dd", value.real, value.imag)
     return _NAMED.get(kind, {}).get(value) if kind in _NAMED else None
 
 

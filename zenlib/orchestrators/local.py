@@ -126,6 +126,7 @@ class _Drive:
         self.aborting = threading.Event()
         self.lanes: list[threading.Thread] = []
         self._mean_s: list[float] = []
+        self._busy = False
         self._lock = threading.Lock()
 
     def run(self) -> Status:
@@ -152,7 +153,7 @@ class _Drive:
         while True:
             if interrupts.count:
                 raise KeyboardInterrupt
-            if scheduler.backlog and (watching is None or not watching.is_alive()):
+            if scheduler.crowded and (watching is None or not watching.is_alive()):
                 watching = threading.Thread(target=self._watch, args=(scheduler,), daemon=True)
                 watching.start()
             call = scheduler.take(0.1, isolated=None if self.job.pdb else False)
@@ -169,6 +170,7 @@ class _Drive:
         started_us, clock = engine.now_us(), time.perf_counter()
         guard = interrupts.guard if interrupts else contextlib.nullcontext
         step = self.job.steps[call.node.id]
+        self._busy = True
         try:
             done = engine.execute(call, step, self.job.stack, guard)
         except KeyboardInterrupt:
@@ -176,9 +178,11 @@ class _Drive:
             scheduler.interrupted(call, started_us)
             raise
         except BaseException as error:  # noqa: BLE001 - sys.exit in a step is a failure too
+            self._busy = False
             timing = (started_us, int((time.perf_counter() - clock) * 1e6))
             self.failed(call, error, engine.failure_of(error), timing)
         else:
+            self._busy = False  # before what follows becomes ready: it is for this thread
             scheduler.done(call, done)
         self._mean_s.append(time.perf_counter() - clock)
 
@@ -210,13 +214,13 @@ class _Drive:
             if self._worth(scheduler):
                 self._open_lanes(scheduler)
                 return
-            time.sleep(OPEN_AFTER_S)
+            time.sleep(OPEN_AFTER_S if self._mean_s else OPEN_AFTER_S / 3)
 
     def _worth(self, scheduler: Scheduler) -> bool:
         if scheduler.backlog_needs_process():
             return True
-        if self.workers == 1:
-            return False
+        if self.workers == 1 or not self._busy:
+            return False  # the calling thread is about to take what is ready
         if self.threads or POOL.idle():
             return True
         if not self._mean_s:  # the first step is still running: it is a long one
@@ -356,13 +360,15 @@ class _ProcessLane:
             worker.steps.add(number)
         worker.send(("call", number, call))
         limit: float | None = call.node.options.get("timeout")
-        end = None if limit is None else time.monotonic() + limit
+        end: float | None = None
         told = 0.0
         while True:
-            if worker.connect().poll(0.05 if told or end else 0.2):
+            if worker.connect().poll(0.05 if told or limit else 0.2):
                 message = worker.connect().recv()
                 if message[0] == "print":
                     job.echo(message[1], message[2])
+                elif message[0] == "running":
+                    end = None if limit is None else time.monotonic() + limit
                 elif message[0] == "by_value":
                     worker.send(("step", number, _dump(step, by_value=True)))
                     worker.send(("call", number, call))

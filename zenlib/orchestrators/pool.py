@@ -18,7 +18,8 @@ import sys
 import sysconfig
 import threading
 import time
-from multiprocessing.connection import Connection, Listener
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ class Worker:
             watcher.start()
             try:
                 self.connection = self._listener.accept()
-            except (OSError, EOFError) as error:
+            except (OSError, EOFError, AuthenticationError) as error:
                 self.kill()
                 raise WorkerDied(
                     f"a worker process did not start: {self.how_it_ended()}"
@@ -93,8 +94,6 @@ class Worker:
         with contextlib.suppress(Exception):
             # Closing a listener does not wake up `accept` everywhere; a failed greeting does.
             family = "AF_PIPE" if os.name == "nt" else "AF_UNIX"
-            from multiprocessing.connection import Client
-
             Client(self._listener.address, family, authkey=b"wake").close()
 
     @property

@@ -132,6 +132,7 @@ class _Worker:
             step = self._step(number)
             if step is None:
                 return
+            self.send(("running",))  # from here on counts the step's timeout
             done = engine.execute(call, step, self._stack, self._guard)
             answer: Any = ("done", done)
         except KeyboardInterrupt:

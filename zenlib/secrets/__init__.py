@@ -30,6 +30,11 @@ def check_references(text: str) -> None:
             )
 
 
+def without_references(text: str) -> str:
+    """Return the text with `0` in the place of each reference, to look at its form."""
+    return _REFERENCE.sub("0", text)
+
+
 def _value(reference: str) -> str:
     kind, _, name = reference.partition(":")
     if kind == "env":

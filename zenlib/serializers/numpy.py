@@ -89,14 +89,28 @@ def write_npy(array: Any, writer: Writer, name: str) -> None:
 
 def without_gaps(array: Any) -> Any:
     """Return an array of records with zeros between its fields, where memory holds anything."""
-    if array.dtype.names is None or npy.dtype_to_descr(array.dtype) == array.dtype.descr == [
-        field for field in array.dtype.descr if field[0]
-    ]:
+    if _used_bytes(array.dtype) == array.dtype.itemsize:
         return array
     clean = np.zeros(array.shape, array.dtype)
-    for name in array.dtype.names:
-        clean[name] = array[name]
+    _fill(clean, array)
     return clean
+
+
+def _used_bytes(dtype: Any) -> int:
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return int(math.prod(shape)) * _used_bytes(base)
+    if dtype.names is None:
+        return int(dtype.itemsize)
+    return sum(_used_bytes(dtype.fields[name][0]) for name in dtype.names)
+
+
+def _fill(target: Any, source: Any) -> None:
+    if source.dtype.names is None:
+        target[...] = source
+    else:
+        for name in source.dtype.names:
+            _fill(target[name], source[name])
 
 
 def _header(array: Any, fortran: bool) -> bytes:

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Literal
 from zenlib.artifacts.local import create, move_new
 from zenlib.errors import Denied, Invalid, NotSerializable, Unavailable, ZenlibError, ZenlibWarning
 from zenlib.instances import type_name
+from zenlib.places import home
 from zenlib.serializers.base import Content, Reader, Serializer, Writer
 
 Rule = Literal["own", "never", "all"]
@@ -50,7 +51,8 @@ class Pickle(Serializer):
     name = "pickle"
     runs_code = True
 
-    def __init__(self, rule: Rule, key_path: Path) -> None:
+    def __init__(self, rule: Rule, key_path: Path | None = None) -> None:
+        """Apply `rule`, with the key in a file; by default in the user's data folder."""
         if rule not in RULES:
             raise Invalid(f"setting pickle is {rule!r}; it must be one of {', '.join(RULES)}")
         self.rule = rule
@@ -108,13 +110,17 @@ class Pickle(Serializer):
             raise Invalid("not the record of a pickled value")
         if not hmac.compare_digest(given.encode(), self._sign(file.digest).encode()):
             raise Denied(
-                f"{what}, and this one was not written with the key {self._key_path}: compute it "
+                f"{what}, and this one was not written with the key {self.key_path()}: compute it "
                 "again here, or, if you trust who made it, set pickle = 'all'"
             )
 
+    def key_path(self) -> Path:
+        """Return where the key lies; it is made when it is first needed."""
+        return self._key_path or home().data / "pickle.key"
+
     def _sign(self, digest: str) -> str:
         if not self._key:
-            self._key = read_key(self._key_path)
+            self._key = read_key(self.key_path())
         return hmac.digest(self._key, digest.encode("ascii"), "sha256").hex()
 
 

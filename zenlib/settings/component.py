@@ -85,7 +85,7 @@ def password_name(url: str) -> str:
     """Return the name of the secret that holds the password of a URL's user.
 
     >>> password_name("mysql://zen@db.internal/zenlib")
-    'mysql.zen-db.internal-zenlib.23a9dc0a'
+    'mysql.zen-db.internal-zenlib.6d71aec8'
     """
     parts = urlsplit(url)
     port = f":{parts.port}" if parts.port not in (None, 3306) else ""
@@ -223,12 +223,13 @@ def _read_url(field: str, text: str, base: Path) -> Parts:
     if type_ == "sqlite":
         return Parts(type_, _sqlite_url(field, scheme, rest, base), {})
     try:
-        _ = urlsplit(text).port
-    except ValueError as error:
+        _ = urlsplit(secrets.without_references(text)).port
+    except ValueError:
+        # Not the parser's words: they may quote a part of a password.
         raise SettingsInvalid(
-            f"{field}: {shown(secrets.mask(text))} is not a URL: {secrets.mask(str(error))}; "
-            "characters such as / : @ # in a password are written %2F %3A %40 %23"
-        ) from error
+            f"{field}: {shown(secrets.mask(text))} is not a URL: its host or port is wrong, or "
+            "characters such as / : @ # in a password are not written as %2F %3A %40 %23"
+        ) from None
     return Parts(type_, text, {})
 
 
@@ -262,8 +263,16 @@ def path_url(type_: str, path: Path) -> str:
     """Return the URL of a local file or folder: `sqlite:///…` or `file:///…`.
 
     Raises:
-        SettingsInvalid: a SQLite file below a folder with `?` in its name, which no URL can say.
+        SettingsInvalid: the name cannot be written in the locale's encoding, or a SQLite file
+            lies below a folder with `?` in its name, which no URL can say.
     """
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise SettingsInvalid(
+            f"{str(path)!a} cannot be a file name here: the locale's encoding is "
+            f"{error.encoding}; set LC_ALL to a UTF-8 locale, or PYTHONUTF8=1"
+        ) from None
     if type_ != "sqlite":
         return path.as_uri()
     if "?" in str(path):

@@ -86,11 +86,12 @@ def _read(name: str, field: str, base: Path) -> list[Setting]:
 
 
 def _warn(name: str) -> None:
-    known = [*VARIABLES, STACK, "ZENLIB_HOME"]
-    head, mark, tail = name.upper().partition("__")
-    close = nearest(head, [*VARIABLES] if mark else known)
-    if mark and close:
-        close = close.replace("'?", f"__{tail}'?")
+    head, mark, tail = name.upper().removeprefix(PREFIX).partition("__")
+    known = [*COMPONENTS] if mark else [*FIELDS, "stack", "home"]
+    close = nearest(head.lower(), known)
+    if close:
+        meant = close.split("'")[1].upper()
+        close = f"; did you mean {PREFIX + meant + mark + tail!r}?"
     warnings.warn(
         f"the environment variable {name[:80]} means nothing to zenlib{close}",
         ZenlibWarning,

@@ -122,7 +122,7 @@ def parse(path: Path, text: str, prefix: Key = ()) -> SettingsFile | None:
             raise SettingsInvalid(f"{path}: [{'.'.join(prefix)}] must be a table")
     if prefix and not table and "zenlib" not in whole.get("tool", {}):
         return None
-    file = SettingsFile(path, table, prefix, dict(_scan_lines(text)))
+    file = SettingsFile(path, table, prefix, _lines_of(text))
     _check(file)
     return file
 
@@ -133,8 +133,19 @@ def _toml_words(path: Path, text: str, message: str) -> str:
     return f"{path}:{line}: not valid TOML: {message[: found.start()] if found else message}"
 
 
+def _lines_of(text: str) -> dict[Key, int]:
+    """Return the line of every key and table of a valid TOML text."""
+    found: dict[Key, int] = {}
+    implied: dict[Key, int] = {}
+    for key, line in _scan_lines(text):
+        found[key] = line
+        for size in range(1, len(key)):
+            implied.setdefault(key[:size], line)
+    return {**implied, **found}
+
+
 def _scan_lines(text: str) -> Iterator[tuple[Key, int]]:
-    """Yield every key of a valid TOML text with its line: a statement ends where it first parses."""
+    """Yield each key with its line: a statement ends where it first parses."""
     lines = text.replace("\r\n", "\n").split("\n")
     table: Key = ()
     at = 0

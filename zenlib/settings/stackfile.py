@@ -13,7 +13,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from zenlib import places, secrets, textfiles
-from zenlib.errors import Conflict, Invalid, NotFound, SettingsInvalid
+from zenlib.errors import Conflict, Invalid, NotFound, SettingsInvalid, ZenlibError
 from zenlib.settings import files
 from zenlib.settings.component import (
     Component,
@@ -210,6 +210,8 @@ def delete(file: Path, name: str) -> None:
         if name not in known:
             raise NotFound(f"{file} describes no stack {shown(name)}{nearest(name, known)}")
         del known[name]
+        if not known:
+            del table["stacks"]
 
     _edit(file, change)
 
@@ -248,7 +250,9 @@ def _edit(file: Path, change: Callable[[Table, NewTable], None]) -> None:
             change(_inner(document, prefix, tomlkit.table), tomlkit.table)
             edited = tomlkit.dumps(document)
             agrees = tomllib.loads(edited) == wanted
-        except (TOMLKitError, tomllib.TOMLDecodeError, TypeError, KeyError) as error:
+        except ZenlibError:
+            raise
+        except (TOMLKitError, ValueError, TypeError, KeyError) as error:
             raise SettingsInvalid(_by_hand(file)) from error
         if not agrees:
             raise SettingsInvalid(_by_hand(file))

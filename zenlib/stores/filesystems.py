@@ -46,13 +46,10 @@ def unsafe_file_system(path: Path, *, mounts: Path = Path("/proc/self/mounts")) 
     cannot be told counts as local.
 
     Args:
-        path: need not exist; its nearest existing parent counts.
+        path: need not exist.
         mounts: Linux's list of mounts.
     """
-    place = path.absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    place = place.resolve()
+    place = path.absolute().resolve()
     if sys.platform == "win32":
         return _windows(place)
     if sys.platform == "darwin":
@@ -93,6 +90,8 @@ def _windows(place: Path) -> str:
 
 def _macos(place: Path) -> str:
     """Ask statfs(2): MNT_LOCAL is 0x1000 of `f_flags` at byte 64, the type's name at byte 72."""
+    while not place.exists() and place != place.parent:
+        place = place.parent
     libc = ctypes.CDLL(None)
     statfs = getattr(libc, "statfs$INODE64", None) or getattr(libc, "statfs", None)
     buffer = ctypes.create_string_buffer(4096)

@@ -58,10 +58,13 @@ class Mysql:
             raise Invalid(f"{url} names no database: mysql://user:password@host/database")
         self.name = url.set(drivername="mysql").render_as_string(hide_password=True)
         self._schema = url.database
+        # bytes, because the driver would encode the text as Latin-1
+        password = str(url.password or "").encode()
         _, options = _DIALECT.create_connect_args(url.set(drivername="mysql+pymysql"))
         self._options: dict[str, Any] = {
             "connect_timeout": 10,
             **options,
+            "password": password,
             "charset": "utf8mb4",
             "autocommit": True,
             "init_command": _INIT,

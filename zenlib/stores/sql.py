@@ -56,6 +56,7 @@ class SqlStore(MetadataStore, Claims):
         self._statements = self._database.statements
         self._ready = False
         self._claims: Locks | None = None
+        self._opened: dict[str, Locks] = {}
         name = self._database.name
         self._pool = Pool(self._database.connect, single=self._database.single, name=name)
         self._finalizer = weakref.finalize(self, self._pool.close)
@@ -120,10 +121,14 @@ class SqlStore(MetadataStore, Claims):
         use the file exclude each other. In memory, and where the folder is read-only, only the
         threads of this process do. On MySQL they are the server's (`GET_LOCK`).
         """
-        if self._claims is None:
-            self._ready or self._prepare(write=True)
-            self._claims = self._database.claims()
-        return self._claims.claim(key)
+        claims = self._claims
+        if claims is None:
+            if not self._ready:
+                self._prepare(write=True)
+            # setdefault is atomic: threads that come here together get the same locks
+            claims = self._opened.setdefault("claims", self._database.claims())
+            self._claims = claims
+        return claims.claim(key)
 
     def close(self) -> None:  # noqa: D102
         self._finalizer()

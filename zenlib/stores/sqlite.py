@@ -99,7 +99,9 @@ class Sqlite:
         if revision is None and not write:
             return False
         if self.read_only:
-            if revision is None or revision != HEAD:
+            if revision is None:
+                raise _refusal(self.name)
+            if revision != HEAD:
                 raise Unavailable(
                     f"{self.name} has the older schema {revision!r}, and cannot be brought up to "
                     f"date because it is read-only: copy it to a folder that can be written"

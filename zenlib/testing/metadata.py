@@ -346,8 +346,10 @@ class MetadataStoreSuite:
             for _turn in range(10):
                 while True:
                     current = store.get(Run, "counter")
+                    # a mark of its own: two equal changes would be one change put twice
+                    changed = current.next(started_us=current.started_us + 1, tags=(new_id(),))
                     try:
-                        store.put(current.next(started_us=current.started_us + 1))
+                        store.put(changed)
                         break
                     except Conflict:
                         continue
