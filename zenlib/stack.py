@@ -68,9 +68,8 @@ def _open_new(settings: Stack) -> OpenStack:
     metadata = _open_metadata(settings)
     artifacts = _open_artifacts(settings.artifact_store)
     shelf = Shelf(Blobs(artifacts, cache=home().cache / "blobs"), pickle=settings.pickle)
-    orchestrator: Orchestrator = _make(
-        "orchestrators", settings.orchestrator, (), dict(settings.orchestrator.options)
-    )
+    component = settings.orchestrator.resolved()
+    orchestrator: Orchestrator = _make("orchestrators", component, (), component.options)
     in_memory = "memory" in (settings.metadata_store.type, settings.artifact_store.type)
     in_memory = in_memory or ":memory:" in (settings.metadata_store.url or "")
     return OpenStack(settings, metadata, shelf, orchestrator, shareable=not in_memory)

@@ -17,7 +17,6 @@ from zenlib.cli.facts import outputs
 from zenlib.display import Progress
 from zenlib.errors import ZenlibError
 from zenlib.hashing import id_time_us
-from zenlib.live import write_safely
 from zenlib.records import Status, StepRun
 from zenlib.stores.base import MetadataStore
 from zenlib.words import ago, short_id
@@ -181,7 +180,7 @@ def printing_to_stderr(progress: Progress, *, live: bool) -> Iterator[None]:
     """
     before = sys.stdout, sys.stderr
     if live:
-        raw: Any = _Printed(_above(progress, sys.stderr), sys.stderr)
+        raw: Any = _Printed(progress.write_through, sys.stderr)
         sys.stdout = sys.stderr = io.TextIOWrapper(
             raw, "utf-8", "backslashreplace", newline="", write_through=True
         )
@@ -192,17 +191,6 @@ def printing_to_stderr(progress: Progress, *, live: bool) -> Iterator[None]:
             yield
     finally:
         sys.stdout, sys.stderr = before
-
-
-def _above(progress: Progress, stderr: TextIO) -> Callable[[str], object]:
-    def write(text: str) -> None:
-        # Also after the run: logging handlers keep the stream that they found.
-        if progress.showing:
-            progress.write_through(text)
-        else:
-            write_safely(stderr, text)
-
-    return write
 
 
 @contextlib.contextmanager
