@@ -532,7 +532,9 @@ class Run:
         if step.record is None:
             if step.items:
                 return Why(
-                    node, str(step.status), (f"{len(step.items)} items; ask for one: {node}[0]",)
+                    node,
+                    explain.verdict_of(step.status),
+                    (f"{len(step.items)} items; ask for one: {node}[0]",),
                 )
             return Why(node, str(step.status), ("it has not ended",))
         return explain.why(self._stack.metadata, step.record)

@@ -89,14 +89,12 @@ def compare(metadata: MetadataStore, a: Side, b: Side) -> Comparison:
     code: dict[str, tuple[Difference, list[str]]] = {}
     changes = [*_params(a.run, b.run)]
     for node, (old, new) in _pairs(a.steps, b.steps).items():
-        if old and new and old.key.get("code", "") != new.key.get("code", ""):
-            found = explain.code_differences(
-                metadata, old.key.get("code", ""), new.key.get("code", "")
-            )
+        # A step that was skipped or never started has no code.
+        texts = [side.key.get("code", "") if side else "" for side in (old, new)]
+        if all(texts) and texts[0] != texts[1]:
+            found = explain.code_differences(metadata, texts[0], texts[1])
             if not found:
-                changes.append(
-                    Change("code", node, old.key.get("code", "")[:20], new.key.get("code", "")[:20])
-                )
+                changes.append(Change("code", node, texts[0][:20], texts[1][:20]))
             for one in found:
                 code.setdefault(one.text, (one, []))[1].append(node)
     for text, (_, nodes) in code.items():

@@ -54,9 +54,14 @@ class Why:
 _VERDICTS = {Status.COMPLETED: "ran", Status.CACHED: "cached"}
 
 
+def verdict_of(status: Status) -> str:
+    """Return what became of a step in one word: `ran`, or the word of its status."""
+    return _VERDICTS.get(status, str(status))
+
+
 def why(metadata: MetadataStore, step_run: StepRun) -> Why:
     """Explain one step run by what differs from the one before of the same node."""
-    verdict = _VERDICTS.get(step_run.status, str(step_run.status))
+    verdict = verdict_of(step_run.status)
     if step_run.status is Status.CACHED:
         age = ago(step_run.key["computed_us"], now_us())
         reason = (

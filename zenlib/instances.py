@@ -233,7 +233,7 @@ def _encode_model(value: Any, each: Each) -> list[Any]:
 def _encode_scalar(value: Any) -> list[str]:
     kind = value.dtype.kind
     if kind == "U":
-        return ["U", str(value).encode("unicode_escape").decode("ascii")]
+        return ["U", str.__str__(value).encode("unicode_escape").decode("ascii")]
     if kind == "S":
         return ["S", base64.b64encode(bytes(value)).decode("ascii")]
     if kind not in "biufcmM" or value.dtype.char in "gG":

@@ -140,7 +140,7 @@ class Artifact(Record):
     """One immutable, versioned output."""
 
     KIND = "artifacts"
-    INDEXED = (("name", "number"), ("digest", "id"), ("run_id", "id"))
+    INDEXED = (("name", "number"), ("digest", "id"))
     NUMBERED = ("number", "name")
 
     name: str = Field(max_length=255)

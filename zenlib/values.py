@@ -12,7 +12,6 @@ from fractions import Fraction
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from zenlib import instances
 from zenlib.errors import Denied, Invalid, NotSerializable
@@ -71,7 +70,7 @@ def decode(data: Any) -> Any:
         raise
     except RecursionError as error:
         raise Invalid("not an encoded value: nested too deep") from error
-    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
         raise Invalid(f"not an encoded value: {error}") from error
 
 
@@ -233,8 +232,8 @@ def _zone(zone: tzinfo | None) -> Any:
     if type(zone) is timezone:
         offset, *name = zone.__getinitargs__()  # type: ignore[attr-defined]
         return [_delta(offset), *(_encode(part, 0) for part in name)]
-    if type(zone) is ZoneInfo and zone.key:
-        return zone.key
+    if type(zone).__module__ == "zoneinfo" and getattr(zone, "key", None):
+        return zone.key  # type: ignore[attr-defined]
     raise Unfit(
         f"a time zone of {instances.type_name(zone)} has no exact form; use zoneinfo.ZoneInfo(key)"
     )
@@ -338,9 +337,11 @@ def _decode_zone(data: Any) -> tzinfo | None:
     if data is None:
         return None
     if isinstance(data, str):
+        import zoneinfo  # only here: it is slow to import
+
         try:
-            return ZoneInfo(data)
-        except (ZoneInfoNotFoundError, OSError) as error:
+            return zoneinfo.ZoneInfo(data)
+        except (zoneinfo.ZoneInfoNotFoundError, OSError) as error:
             raise Invalid(
                 f"no time zone {data!r:.80} on this machine: pip install tzdata"
             ) from error

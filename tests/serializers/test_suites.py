@@ -1,8 +1,7 @@
 """Every serializer of zenlib against the published suite."""
 
 import datetime as dt
-from collections import namedtuple
-from dataclasses import dataclass
+from collections import Counter, OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -116,15 +115,6 @@ class TestContainer(SerializerSuite):
             "tuple": (one, {"a": two}),
             "dict": {"z": one, "a": two, 3: None, (1, "t"): one},
         }
-
-
-@dataclass
-class Model:
-    weights: np.ndarray
-    name: str
-
-
-Pair = namedtuple("Pair", "left right")
 
 
 class TestBatches(SerializerSuite):
@@ -350,18 +340,8 @@ class TestSklearn(SerializerSuite):
         return np.array_equal(a.predict(x), b.predict(x))
 
 
-class Odd:
-    def __init__(self, number):
-        self.number = number
-
-    def __eq__(self, other):
-        return type(other) is Odd and other.number == self.number
-
-    __hash__ = None
-
-
 class TestPickle(SerializerSuite):
     serializer = Pickle
 
     def examples(self):
-        return {"class": Odd(5), "with an array": Odd(np.arange(3).tolist())}
+        return {"counter": Counter("abca"), "ordered": OrderedDict(b=[1, "x"], a=2)}

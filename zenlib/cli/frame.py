@@ -134,7 +134,7 @@ class LazyGroup(Group):
         """Run a command; leave with its exit code, or return it when not `standalone_mode`."""
         given = list(sys.argv[1:] if args is None else args)
         out = Output.detect(json=_asked(given, _JSON))
-        full = _asked(given, _FULL) or bool(os.environ.get("ZENLIB_DEBUG"))
+        full = out.full = _asked(given, _FULL) or bool(os.environ.get("ZENLIB_DEBUG"))
 
         def invoke() -> object:
             return super(LazyGroup, self).main(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
@@ -89,9 +89,3 @@ def _artifacts(asked: Client, _incomplete: str) -> Iterable[tuple[str, str]]:
 run_ids = _quietly(_runs)
 pipeline_names = _quietly(_pipelines)
 artifact_names = _quietly(_artifacts)
-
-
-def fields(record: Any) -> dict[str, Any]:
-    """Return a record as JSON data."""
-    found: dict[str, Any] = record.model_dump(mode="json")
-    return found

@@ -7,26 +7,24 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from zenlib.cli import failures, lines, loading, params
+from zenlib.cli import lines, loading, params
 from zenlib.cli.output import Output
+from zenlib.cli.showing import run_json
 from zenlib.cli.watching import Watching, printing_to_stderr
-from zenlib.client import Client, Run
+from zenlib.client import Client
 from zenlib.display import Progress
 from zenlib.errors import RunCancelled, StepFailed
 from zenlib.foresight import PlanExplanation
 from zenlib.live import terminal_of
 from zenlib.pipelines import Pipeline
-from zenlib.records import Status
 from zenlib.running import RunnablePlan
 from zenlib.settings import Component, Stack, load_stack
 from zenlib.stack import open_stack
 from zenlib.words import duration
-
-INTERRUPTED = 130
 
 
 @dataclass
@@ -35,7 +33,7 @@ class Invocation:
 
     out: Output
     target: str
-    params: tuple[str, ...]
+    given: tuple[str, ...]
     stack: str | None
     no_cache: bool
     dry_run: bool
@@ -54,40 +52,34 @@ class Invocation:
         with self._streams() as progress:
             pipeline = loading.find(self.target)
             stack = self._stack(pipeline)
-            plan = self._plan(pipeline, stack)
+            watching = self._watching(stack, progress)
+            plan = self._plan(pipeline, stack, watching)
             if not self.dry_run:
-                watching = self._watching(stack, progress)
-                code = self._execute(plan, watching)
+                code, error = self._execute(plan, watching)
         if self.dry_run:
-            explanation = plan.explain()
-            data = {**explanation.to_json(), "stack": stack.name}
-            if self.out.json:
-                self.out.object(data)
-            else:
-                show_explanation(self.out, explanation)
+            show_plan(self.out, plan.explain(), stack.name)
             return 0
-        if watching.run_id and self.out.json:
+        if self.out.json:
             self.out.object(run_json(Client(stack).run(watching.run_id)))
+        if error and self.quiet:
+            self.out.error(error, "step-failed" if code == 1 else "cancelled")
         return code
 
     @contextmanager
     def _streams(self) -> Iterator[Progress]:
-        if self.pdb or sys.stderr is None:  # the debugger talks on the real streams
-            terminal = None if self.quiet or sys.stderr is None else terminal_of(sys.stderr)
-            stream = None if terminal is None else sys.stderr
-            color = terminal is not None and terminal.color
-            with Progress(stream, color=color, unicode=bool(terminal and terminal.unicode)) as made:
-                yield made
+        """Choose how progress is shown and where prints go; the debugger has the real streams."""
+        if sys.stderr is None:
+            yield Progress(None)
             return
         terminal = terminal_of(sys.stderr)
-        live = terminal.live and not self.quiet and not self.dry_run
+        live = terminal.live and not (self.quiet or self.dry_run or self.pdb)
         progress = Progress(
             None if self.quiet else sys.stderr,
             color=terminal.color,
             unicode=terminal.unicode,
             live=live,
         )
-        with progress, printing_to_stderr(progress, live=live):
+        with progress, nullcontext() if self.pdb else printing_to_stderr(progress, live=live):
             yield progress
 
     def _stack(self, pipeline: Pipeline[..., Any]) -> Stack:
@@ -103,10 +95,31 @@ class Invocation:
             changes["orchestrator"] = Component(type=given.type, url=given.url, options=options)
         return stack.model_copy(update=changes) if changes else stack
 
-    def _plan(self, pipeline: Pipeline[..., Any], stack: Stack) -> RunnablePlan:
-        given = params.arguments(pipeline, self.params)
-        tags = (*pipeline.options.get("tags", ()), *self.tags)
-        changes: dict[str, Any] = {"stack": stack, "tags": tuple(dict.fromkeys(tags))}
+    def _watching(self, stack: Stack, progress: Progress) -> Watching:
+        elsewhere = load_stack().name != stack.name
+        again = "" if self.no_cache else "retry from here: the same command again      "
+        hint = f"{again}in a debugger: {self._command('--pdb')}"
+        return Watching(
+            progress,
+            open_stack(stack).metadata,
+            stack_option=f" --stack {shlex.quote(stack.name)}" if elsewhere else "",
+            hints=() if self.pdb else (hint,),
+            full=self.out.full,
+            hidden=self.quiet,
+        )
+
+    def _command(self, *more: str) -> str:
+        """Return this command as it can be pasted into a shell, with more options."""
+        words = ["zenlib", "run", self.target]
+        words += [word for param in self.given for word in ("--param", param)]
+        words += ["--stack", self.stack] if self.stack else []
+        words += more
+        return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+
+    def _plan(self, pipeline: Pipeline[..., Any], stack: Stack, watching: Watching) -> RunnablePlan:
+        given = params.arguments(pipeline, self.given)
+        tags = dict.fromkeys((*pipeline.options.get("tags", ()), *self.tags))
+        changes: dict[str, Any] = {"stack": stack, "tags": tuple(tags), "progress": watching}
         if self.fail is not None:
             changes["fail"] = self.fail
         if self.pdb:
@@ -115,60 +128,29 @@ class Invocation:
         with loading.told(f"pipeline {pipeline.name!r} raised while its steps were wired"):
             return prepared.plan(*given.args, **given.kwargs)
 
-    def _watching(self, stack: Stack, progress: Progress) -> Watching:
-        option = "" if load_stack().name == stack.name else f" --stack {shlex.quote(stack.name)}"
-        hints = []
-        if not self.pdb:
-            again = "" if self.no_cache else "retry from here: the same command again      "
-            hints = [f"{again}in a debugger: {self._command('--pdb')}"]
-        return Watching(
-            progress,
-            open_stack(stack).metadata,
-            stack_option=option,
-            hints=tuple(hints),
-            full=self.out.full,
-        )
-
-    def _command(self, *more: str) -> str:
-        """Return this command as it can be pasted into a shell, with more options."""
-        words = ["zenlib", "run", self.target]
-        words += [word for param in self.params for word in ("--param", param)]
-        words += ["--stack", self.stack] if self.stack else []
-        words += more
-        return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
-
-    def _execute(self, plan: RunnablePlan, watching: Watching) -> int:
-        assert plan.source is not None
-        plan.source.options["progress"] = watching
+    def _execute(self, plan: RunnablePlan, watching: Watching) -> tuple[int, str]:
+        """Run the plan; return the exit code, and in words what went wrong."""
         try:
             plan.run()
         except StepFailed as error:
-            if self.quiet:
-                self._tell(watching, error)
-            return 1
+            lines = [f"step {error.node!r} of run {error.run_id} failed"]
+            return error.exit_code, "\n".join([*lines, *watching.failure(error.node)])
         except (KeyboardInterrupt, RunCancelled):
             if not watching.run_id:
                 raise
-            if self.quiet:
-                self.out.error(f"run {watching.run_id} was cancelled; what had completed is kept", "cancelled")
-            return INTERRUPTED
-        return 0
-
-    def _tell(self, watching: Watching, error: StepFailed) -> None:
-        """Tell how a step failed where no progress is shown."""
-        rows = watching.failure(error.node)
-        self.out.note("\n".join([f"step {error.node} failed", *(f"    {row}" for row in rows)]))
+            words = f"run {watching.run_id} was cancelled; what had completed is kept"
+            return RunCancelled.exit_code, words
+        return 0, ""
 
 
-def run_json(run: Run) -> dict[str, Any]:
-    """Return a run and its steps as JSON data: their records, and `took_us` of each."""
-    steps = [
-        {**record.model_dump(mode="json"), "took_us": record.ended_us - record.started_us}
-        for record in run.step_runs
-    ]
-    return {**run.record.model_dump(mode="json"), "took_us": run.took_us, "steps": steps}
-
-
-def show_explanation(out: Output, explanation: PlanExplanation) -> None:
+def show_plan(out: Output, explanation: PlanExplanation, stack: str) -> None:
     """Print what a plan would do, a line for each step."""
-    lines.say(out, f"{explanation.pipeline} would do:", None)
+    if out.json:
+        out.object({**explanation.to_json(), "stack": stack})
+        return
+    rows = []
+    for step in explanation.steps:
+        last = f" (last time {duration(step.last_us)})" if step.last_us is not None else ""
+        rows.append((step.why.node, step.why.verdict, "; ".join(step.why.reasons) + last))
+    colours = {"cached": "cyan", "would be skipped": "bright_black"}
+    lines.columns(out, rows, [colours.get(verdict) for _, verdict, _ in rows])

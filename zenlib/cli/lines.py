@@ -20,9 +20,7 @@ def say(out: Output, text: str, colour: str | None = None, *, indent: int = 0) -
         out.line(" " * indent + out.style(row, colour))
 
 
-def columns(
-    out: Output, rows: Sequence[Sequence[str]], colours: Sequence[str | None] = ()
-) -> None:
+def columns(out: Output, rows: Sequence[Sequence[str]], colours: Sequence[str | None] = ()) -> None:
     """Print rows of cells.
 
     Args:
@@ -103,4 +101,3 @@ def diff(out: Output, text: str) -> None:
     for row in text.splitlines():
         head = row.startswith(("+++", "---"))
         out.line(out.style(safe(row.expandtabs(4)), None if head else colours.get(row[:1])))
-

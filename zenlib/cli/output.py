@@ -80,12 +80,14 @@ class Output:
         colour: whether stdout takes colours.
         glyphs: whether stdout can show more than ASCII.
         width: columns of the terminal; None when lines may be as long as they like.
+        full: whether errors show all frames (`--full-traceback`).
     """
 
     json: bool = False
     colour: bool = False
     glyphs: bool = True
     width: int | None = None
+    full: bool = False
     _answered: bool = False
 
     @classmethod

@@ -13,9 +13,7 @@ from zenlib.cli.frame import Command
 from zenlib.cli.output import Output
 
 
-def _targets(
-    _ctx: click.Context, _param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
+def _targets(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete a file, and behind its colon a pipeline; the file is read, not run."""
     file, mark, name = incomplete.partition(".py:")
     if not mark:
@@ -34,7 +32,7 @@ def _targets(
 @click.option(
     "--param",
     "-p",
-    "params",
+    "given",
     metavar="NAME=VALUE",
     multiple=True,
     help="A parameter of the pipeline; NAME:=JSON gives it exactly. May be repeated.",

@@ -40,6 +40,10 @@ class Watching:
         stack_option: ` --stack NAME` where the commands in hints need it, else nothing.
         hints: lines below a failure: what can be done.
         full: whether failures show all frames.
+        hidden: nobody sees the progress, so nothing is read for it.
+
+    Attributes:
+        run_id: of the run; empty before it has begun.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class Watching:
         stack_option: str = "",
         hints: tuple[str, ...] = (),
         full: bool = False,
+        hidden: bool = False,
     ) -> None:
         self.run_id = ""
         self._progress = progress
@@ -57,6 +62,7 @@ class Watching:
         self._stack_option = stack_option
         self._hints = hints
         self._full = full
+        self._hidden = hidden
         self._pipeline = ""
         self._items: dict[str, int] = {}
 
@@ -76,10 +82,9 @@ class Watching:
 
     def node_finished(self, node: str, status: str, took_us: int, detail: str = "") -> None:
         """Write a step's line; below a failed one, how it failed."""
-        try:
-            detail = self._detail(node, status, detail)
-        except ZenlibError:  # the store is away: showing a run never fails it
-            pass
+        if not self._hidden:
+            with contextlib.suppress(ZenlibError):  # a store that is away must not fail the run
+                detail = self._detail(node, status, detail)
         self._progress.node_finished(node, status, took_us, detail)
 
     def run_finished(
@@ -96,7 +101,7 @@ class Watching:
 
     def _detail(self, node: str, status: str, detail: str) -> str:
         if status == Status.FAILED:
-            return "\n".join(self._failure(node, detail))
+            return "\n".join(self.failure(node, detail))
         count = self._items.get(node)
         if count is not None:
             return f"{count} item{'s' * (count != 1)}"
@@ -120,10 +125,11 @@ class Watching:
         found = self._metadata.find(StepRun, where, order="-id", limit=1).items
         return found[0] if found and found[0].run_id == self.run_id else None
 
-    def _failure(self, node: str, detail: str) -> list[str]:
+    def failure(self, node: str, detail: str = "") -> list[str]:
+        """Return the lines that tell how a step of this run failed, or `detail` if it is unknown."""
         step_run = self._step_run(node) or self._failed_item(node)
         if step_run is None or step_run.failure is None:
-            return [detail, *self._hints]
+            return [*filter(None, [detail]), *self._hints]
         item = [] if step_run.node == node else [f"item {step_run.node}:"]
         told = failures.block(step_run.failure, step_run, full=self._full)
         return [*item, *told, *self._hints]

@@ -24,6 +24,9 @@ from zenlib.fingerprint.graph import MISSING, Changed, Graph, Node, read
 from zenlib.fingerprint.live import (
     CONTAINERS,
     hides_state,
+    is_logger,
+    is_plain_builtin,
+    is_step,
     owner_of_class,
     owner_of_globals,
     owner_of_module,
@@ -93,7 +96,7 @@ class Encoder:
 
     def refer(self, value: Any, key: object, name: str, kind: str = "constant") -> None:
         """Add what a name means: a function or class itself, a value as a constant of that name."""
-        if isinstance(value, _DIRECT) or _is_step(value) or _is_plain_builtin(value):
+        if isinstance(value, _DIRECT) or is_step(value) or is_plain_builtin(value):
             self.encode(value)
         else:
             self.put(b"V", self.graph.node(key, value, kind, name))
@@ -290,9 +293,9 @@ class Encoder:
             self.generic(value, depth)
         elif kind.__module__ == "typing":
             self.put(b"t", text(repr(value)))
-        elif isinstance(value, _LOCKS) or _is_logger(value):
+        elif isinstance(value, _LOCKS) or is_logger(value):
             self.put(b"l", text(kind.__qualname__))  # neither changes what is computed
-        elif _is_step(value):
+        elif is_step(value):
             self.encode(value.__wrapped__, depth + 1)
         elif not owner_of_class(self.graph.project, kind).followed:
             wrapped = getattr(value, "__wrapped__", None)
@@ -349,23 +352,6 @@ class Encoder:
         for part in parts[3:]:
             self.many(b"[", part or (), depth)
         return True
-
-
-def _is_step(value: object) -> bool:
-    top = type(value).__module__.partition(".")[0]
-    return top == "zenlib" and hasattr(value, "__wrapped__")
-
-
-def _is_plain_builtin(value: object) -> bool:
-    """Whether it is a function in C that is bound to no object."""
-    if not isinstance(value, types.BuiltinFunctionType):
-        return False
-    return value.__self__ is None or isinstance(value.__self__, types.ModuleType)
-
-
-def _is_logger(value: object) -> bool:
-    logging = sys.modules.get("logging")
-    return logging is not None and isinstance(value, logging.Logger | logging.LoggerAdapter)
 
 
 def _sort_key(items: list[bytes | Node]) -> tuple[bytes, list[str]]:

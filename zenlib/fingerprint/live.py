@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copyreg
 import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -68,3 +69,22 @@ def hides_state(cls: type) -> bool:
     size += word * (cls.__dictoffset__ > 0) + word * (cls.__weakrefoffset__ > 0)
     names = copyreg._slotnames(cls)  # type: ignore[attr-defined]
     return cls.__basicsize__ > size + word * len(names or ())
+
+
+def is_step(value: object) -> bool:
+    """Whether it is an object of zenlib that stands for a function."""
+    top = type(value).__module__.partition(".")[0]
+    return top == "zenlib" and hasattr(value, "__wrapped__")
+
+
+def is_plain_builtin(value: object) -> bool:
+    """Whether it is a function in C that is bound to no object."""
+    if not isinstance(value, types.BuiltinFunctionType):
+        return False
+    return value.__self__ is None or isinstance(value.__self__, types.ModuleType)
+
+
+def is_logger(value: object) -> bool:
+    """Whether it writes a log, which changes nothing that is computed."""
+    logging = sys.modules.get("logging")
+    return logging is not None and isinstance(value, logging.Logger | logging.LoggerAdapter)

@@ -86,6 +86,7 @@ class Sqlite:
         try:
             connection.execute("PRAGMA foreign_keys=ON")
             connection.execute("PRAGMA trusted_schema=OFF")
+            connection.execute("PRAGMA cache_size=-16000")  # KiB: indexes of long histories stay in memory
             connection.execute(f"PRAGMA synchronous={synchronous}")
         except BaseException:
             connection.close()

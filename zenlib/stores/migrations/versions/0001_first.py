@@ -125,7 +125,6 @@ def _create_artifacts() -> None:
     )
     op.create_index("artifacts_name_number", "artifacts", ["name", "number"])
     op.create_index("artifacts_digest_id", "artifacts", ["digest", "id"])
-    op.create_index("artifacts_run_id_id", "artifacts", ["run_id", "id"])
 
 
 def downgrade() -> None:
