@@ -30,7 +30,9 @@ def split(
 
 
 @step
-def fit(images: np.ndarray, labels: np.ndarray, train: np.ndarray, c: float) -> LogisticRegression:
+def fit(
+    images: np.ndarray, labels: np.ndarray, train: np.ndarray, c: float
+) -> Annotated[LogisticRegression, "model"]:
     """Learn from the training rows; `c` is the inverse strength of the regularisation."""
     model = LogisticRegression(C=c, max_iter=2_000)
     return model.fit(images[train], labels[train])

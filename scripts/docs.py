@@ -152,6 +152,11 @@ def _option(param: click.Parameter, context: click.Context) -> str:
     return f"| `{names}` | {words.replace('|', chr(92) + '|')} |"
 
 
+def _cell(text: str) -> str:
+    """Return a text as it may stand in a table."""
+    return " ".join(text.replace("|", "\\|").split())
+
+
 def exit_codes() -> Iterator[str]:
     """Yield the table of exit codes."""
     yield "| code | meaning |"

@@ -107,7 +107,7 @@ class Page:
 
     def _run(self, command: str) -> str:
         words = [self.ids.get(word, word) for word in shlex.split(command)]
-        environ = {**os.environ, "PYTHONIOENCODING": "utf-8", "COLUMNS": "100"}
+        environ = {**os.environ, "PYTHONIOENCODING": "utf-8"}
         while "=" in words[0]:
             name, _, value = words.pop(0).partition("=")
             environ[name] = value

@@ -41,7 +41,7 @@ from zenlib.shelf import Shelf
 from zenlib.stack import OpenStack
 from zenlib.step_context import StepContext, _current
 from zenlib.steps import Step
-from zenlib.stores.base import Claims, MetadataStore
+from zenlib.stores.base import MetadataStore
 from zenlib.trace import Spec
 
 
@@ -74,6 +74,11 @@ class Call:
     def stored(self) -> list[Stored]:
         """Return every stored value among the arguments."""
         return [found for argument in self.arguments.values() for found in stored_in(argument)]
+
+    def with_inputs(self, new: Call) -> Call:
+        """Return the call with the arguments of `new`; whether it may be reused stays as it is."""
+        kept = {"reason": self.key["reason"]} if "reason" in self.key else {}
+        return replace(self, arguments=new.arguments, key={**new.key, **kept})
 
 
 @dataclass(frozen=True)
@@ -190,7 +195,7 @@ def hit(call: Call, earlier_run: StepRun, outputs: Mapping[str, Stored]) -> Done
     """Return the record of a call whose result was taken from an earlier step run."""
     now = now_us()
     computed = earlier_run.key.get("computed_us", earlier_run.ended_us)
-    step_run = StepRun(
+    step_run = StepRun.made(
         run_id=call.run_id,
         pipeline=call.pipeline,
         node=call.name,
@@ -236,10 +241,11 @@ def execute(
         Invalid: the step returned something else than it says.
         NotSerializable: an output cannot be kept.
     """
-    with _claim(stack.metadata, call):
+    with _claim(stack, call):
         if call.reuse:
             # Somebody may have published this result between the scheduler's look-up and our claim.
-            found = choose(stack, [call], earlier(stack, [call.key["id"]]))
+            before = earlier(stack, [call.key["id"]])
+            found = choose(stack, [call], before) if before else {}
             if call.name in found:
                 done = hit(call, *found[call.name])
                 stack.metadata.put(done.step_run)
@@ -247,9 +253,9 @@ def execute(
         return _compute(call, step, stack, guard)
 
 
-def _claim(metadata: MetadataStore, call: Call) -> AbstractContextManager[object]:
-    if call.reuse and call.keep and isinstance(metadata, Claims):
-        return metadata.claim(call.key["id"])
+def _claim(stack: OpenStack, call: Call) -> AbstractContextManager[object]:
+    if call.reuse and call.keep and stack.claims is not None:
+        return stack.claims.claim(call.key["id"])
     return contextlib.nullcontext()
 
 
@@ -398,7 +404,7 @@ def _publish(
     started_us, took_us = timing
     step_run_id = new_id()
     artifacts = {
-        name: Artifact(
+        name: Artifact.made(
             name=artifact_name(call, name),
             digest=content.digest,
             size_bytes=content.size_bytes,
@@ -411,7 +417,7 @@ def _publish(
         )
         for name, (content, metadata) in kept.items()
     }
-    step_run = StepRun(
+    step_run = StepRun.made(
         id=step_run_id,
         run_id=call.run_id,
         pipeline=call.pipeline,
@@ -512,16 +518,21 @@ _PACKAGE = str(Path(__file__).parent)
 
 def failure_of(error: BaseException) -> Failure:
     """Return an exception as a record, its traceback trimmed to the user's frames."""
-    message = str(error) or type(error).__name__
+    message = _printable(str(error)) or type(error).__name__
     trimmed = traceback.TracebackException.from_exception(error)
     frames = [frame for frame in trimmed.stack if not frame.filename.startswith(_PACKAGE)]
     short = "".join(traceback.StackSummary.from_list(frames).format())
     return Failure(
         type=hints.type_name(type(error)),
         message=message[:10_000],
-        traceback=short[-20_000:],
-        full_traceback="".join(trimmed.format())[-100_000:],
+        traceback=_printable(short[-20_000:]),
+        full_traceback=_printable("".join(trimmed.format())[-100_000:]),
     )
+
+
+def _printable(text: str) -> str:
+    """Return a text that can be stored: half a surrogate pair is no character."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def user_traceback(error: BaseException) -> TracebackType | None:

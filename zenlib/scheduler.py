@@ -11,14 +11,15 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from zenlib import engine, hints
 from zenlib.engine import Call, Done
-from zenlib.errors import ZenlibError
+from zenlib.errors import CorruptArtifact, Invalid, ZenlibError
 from zenlib.hashing import Digest
+from zenlib.healing import Hits, is_corruption
 from zenlib.keys import Stored, key_parts
 from zenlib.orchestrators.base import Job
 from zenlib.plan import Node
@@ -36,22 +37,36 @@ class Memory:
     def __init__(self, job: Job) -> None:
         self.runs: dict[str, StepRun] = {}
         self.took_us: dict[str, int] = {}
-        metadata = job.stack.metadata
-        page = metadata.find(Run, {"pipeline": job.plan.pipeline}, order="-id", limit=2)
+        self._job = job
+        self._metadata = job.stack.metadata
+        self._contents: dict[str, Content] | None = None
+        self._read = False
+        if job.events:  # somebody wants to see how long each step took last time
+            self.wake()
+
+    def wake(self) -> None:
+        """Read the last run, the first time that something suggests it will be of use."""
+        if self._read:
+            return
+        self._read = True
+        job = self._job
+        page = self._metadata.find(Run, {"pipeline": job.plan.pipeline}, order="-id", limit=2)
         before = [run for run in page.items if run.id != job.run.id]
         if not before:
             return
-        for step_run in metadata.find(StepRun, {"run_id": before[0].id}, limit=10_000).items:
+        for step_run in self._metadata.find(StepRun, {"run_id": before[0].id}, limit=10_000).items:
             if step_run.status in (Status.COMPLETED, Status.CACHED) and "id" in step_run.key:
                 self.runs[step_run.key["id"]] = step_run
                 took = step_run.key.get("took_us", step_run.ended_us - step_run.started_us)
                 self.took_us[step_run.node] = took
-        if job.reuse:
-            ids = (o.artifact for run in self.runs.values() for o in run.outputs.values())
-            found = engine.artifacts_of(metadata, ids)
-            self.contents = {id: Content.from_json(a.content) for id, a in found.items()}
 
-    contents: Mapping[str, Content] = {}
+    def content(self, artifact: str) -> Content | None:
+        """Return how an output of the last run is stored; all of them are read at the first ask."""
+        if self._contents is None:
+            ids = (o.artifact for run in self.runs.values() for o in run.outputs.values())
+            found = engine.artifacts_of(self._metadata, ids)
+            self._contents = {id: Content.from_json(a.content) for id, a in found.items()}
+        return self._contents.get(artifact)
 
 
 class Scheduler:
@@ -79,6 +94,9 @@ class Scheduler:
         self._hits: list[Record] = []
         self._records: list[StepRun] = []
         self._memory = Memory(job)
+        self._taken = Hits(job.stack.shelf)
+        self._again: dict[str, dict[int, Call]] = {}
+        self._asked = False
         self.failures: list[tuple[str, Failure]] = []
         self.written: set[Digest] = set()
         """The digests of all files that this run's steps wrote, in whatever process."""
@@ -184,6 +202,8 @@ class Scheduler:
         self, call: Call, error: BaseException | None, failure: Failure, timing: tuple[int, int]
     ) -> None:
         """Decide what follows a failed try: another one later, or the failure of the node."""
+        if is_corruption(failure) and self._heal(call):
+            return
         wait = self._retry_wait(call, error, failure)
         if wait is not None and not self.stopped:
             started_us, took_us = timing
@@ -215,6 +235,17 @@ class Scheduler:
             names = {hints.type_name(kind) for kind in retry.on}
             matches = failure.type in names or Exception in retry.on
         return retry.wait_s(tried, random.random()) if matches else None  # noqa: S311 - jitter
+
+    def _heal(self, call: Call) -> bool:
+        """Let damaged inputs be computed again, and then the call; False if that cannot help."""
+        with self._lock:
+            if self.stopped or not self._withdraw(call.node, call.name, call.stored()):
+                return False
+            self._running.pop(call.name, None)
+            self._again.setdefault(call.node.id, {})[self._places[call.name]] = call
+            self._advance()
+            self._lock.notify_all()
+            return True
 
     def interrupted(self, call: Call, started_us: int) -> None:
         """Take note that a running call was stopped by a cancellation."""
@@ -263,11 +294,21 @@ class Scheduler:
         node, progress = self.job.plan.nodes[id], self._nodes[id]
         reason = self._wiring.reason_to_skip(node)
         if reason:
-            self._skip(node, progress, reason)
+            if id not in self._again:  # else its other items may be running: the end closes it
+                self._skip(node, progress, reason)
             return
         try:
             lists = self._wiring.argument_sets(node)
+            if id in self._again and len(lists) != progress.calls:
+                raise Invalid(
+                    f"what step {id!r} is mapped over was damaged and has been computed again, and "
+                    f"now has {len(lists)} elements instead of {progress.calls}: run it again"
+                )
         except ZenlibError as error:
+            if isinstance(error, CorruptArtifact) and self._withdraw(
+                node, id, self._wiring.inputs(node)
+            ):
+                return
             # Only known now: lists of different lengths, a list that is none, a lost artifact.
             self._fail_node(node, progress, error)
             return
@@ -280,18 +321,48 @@ class Scheduler:
         plan = self.job.plan
         caching = node.options.get("cache", plan.options.get("cache")) is not False
         keep = node.options.get("cache") is not False and not code.unknown
+        again = self._again.pop(id, {})
         for place, arguments in enumerate(lists):
+            if again and place not in again:
+                continue
             name = f"{id}[{place}]" if node.map else id
             key = key_parts(node, arguments, code.code, code.unknown)
             reuse = self.job.reuse and caching and not code.unknown
             if not reuse:
                 key["reason"] = "unknown" if code.unknown else "disabled"
-            calls.append(
-                (
-                    Call(self.job.run.id, plan.pipeline, name, node, arguments, key, reuse, keep),
-                    place,
-                )
-            )
+            call = Call(self.job.run.id, plan.pipeline, name, node, arguments, key, reuse, keep)
+            if place in again:
+                call = again[place].with_inputs(call)
+            calls.append((call, place))
+
+    def _withdraw(self, node: Node, name: str, inputs: Sequence[Stored]) -> bool:
+        """Take back the hits that gave damaged inputs; False if there are none, or again."""
+        damaged = self._taken.examine(inputs)
+        if not damaged or not self._taken.first_try(name):
+            return False
+        for call, done in self._taken.withdraw(damaged):
+            progress = self._nodes[call.node.id]
+            place = self._places[call.name]
+            if done.step_run in self._hits:
+                self._hits.remove(done.step_run)
+            else:
+                self.job.stack.metadata.delete(StepRun, [done.step_run.id])
+            del progress.outputs[place]
+            progress.ended -= 1
+            progress.cached -= 1
+            progress.status = Status.RUNNING
+            key = {**call.key, "reason": f"the files of its result were damaged; {name} needs them"}
+            self._ready.append((replace(call, reuse=False, key=key), place))
+            for follower in self._followers[call.node.id]:
+                if self._nodes[follower].status is Status.PENDING:
+                    self._waiting[follower].add(call.node.id)
+        self._able = deque(id for id in self._able if not self._waiting[id])
+        self._waiting[node.id] = {
+            id for id in node.needs() if self._nodes[id].status is Status.RUNNING
+        }
+        if not self._waiting[node.id]:
+            self._able.append(node.id)
+        return True
 
     def _skip(self, node: Node, progress: NodeState, reason: str) -> None:
         self._records.append(
@@ -320,9 +391,12 @@ class Scheduler:
             hits = self._remembered(asking)
             rest = [call for call in asking if call.name not in hits]
             # One call alone looks up for itself, under its claim: no second question.
-            if len(rest) > 1:
+            if len(rest) > 1 or (rest and not self._asked):
+                self._asked = True
                 found = engine.earlier(self.job.stack, [call.key["id"] for call in rest])
-                hits.update(engine.choose(self.job.stack, rest, found))
+                hits.update(engine.choose(self.job.stack, rest, found) if found else {})
+                if hits:
+                    self._memory.wake()
         for call, place in calls:
             if call.name in hits:
                 self._places[call.name] = place
@@ -341,7 +415,7 @@ class Scheduler:
             run = self._memory.runs.get(call.key["id"])
             if run is None or engine.expired(run, call, now):
                 continue
-            contents = {n: self._memory.contents.get(o.artifact) for n, o in run.outputs.items()}
+            contents = {n: self._memory.content(o.artifact) for n, o in run.outputs.items()}
             if any(content is None for content in contents.values()):
                 continue
             found[call.name] = (
@@ -371,7 +445,10 @@ class Scheduler:
         progress.took_us += step_run.ended_us - step_run.started_us
         if step_run.status in (Status.COMPLETED, Status.CACHED):
             progress.outputs[self._places.get(call.name, 0)] = done.outputs
-            progress.cached += step_run.status is Status.CACHED
+            if step_run.status is Status.CACHED:
+                progress.cached += 1
+                self._taken.add(call, done)
+                self._memory.wake()
             if step_run.status is Status.COMPLETED:
                 for stored in done.outputs.values():
                     if stored.content is not None:
@@ -409,9 +486,10 @@ class Scheduler:
             events.node_finished(node.id, progress.status, progress.took_us, detail)
         for follower in self._followers[node.id]:
             needs = self._waiting[follower]
-            needs.discard(node.id)
-            if not needs:
-                self._able.append(follower)
+            if node.id in needs:
+                needs.discard(node.id)
+                if not needs:
+                    self._able.append(follower)
 
     # At the end.
 

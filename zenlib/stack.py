@@ -6,6 +6,7 @@ import atexit
 import os
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from zenlib import registry
@@ -15,7 +16,7 @@ from zenlib.errors import SettingsInvalid, ZenlibError
 from zenlib.orchestrators.base import Orchestrator
 from zenlib.settings import Component, Stack, home
 from zenlib.shelf import Shelf
-from zenlib.stores.base import MetadataStore
+from zenlib.stores.base import Claims, MetadataStore
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class OpenStack:
     shelf: Shelf
     orchestrator: Orchestrator
     shareable: bool = True
+
+    @cached_property
+    def claims(self) -> Claims | None:
+        """The metadata store, if it can let one worker at a time compute a key."""
+        return self.metadata if isinstance(self.metadata, Claims) else None
 
     def close(self) -> None:
         """Close the stores; the stack must not be used any more."""

@@ -9,7 +9,7 @@ from typing import Any
 from zenlib import engine
 from zenlib.errors import Invalid
 from zenlib.fanout import combine
-from zenlib.keys import Argument, Group, Literal, Stored
+from zenlib.keys import Argument, Group, Literal, Stored, stored_in
 from zenlib.plan import Binding, First, Items, Node, Object, Plan, Ref, Value, refs_of
 from zenlib.records import Status
 from zenlib.serializers.base import Content
@@ -68,6 +68,12 @@ class Wiring:
             if self.states[needed].status in (Status.FAILED, Status.CANCELLED):
                 return f"{needed} was {self.states[needed].status}"
         return ""
+
+    def inputs(self, node: Node) -> list[Stored]:
+        """Return every stored value among a node's inputs, lists as a whole."""
+        return [
+            found for binding in node.inputs.values() for found in stored_in(self.argument(binding))
+        ]
 
     def argument_sets(self, node: Node) -> list[dict[str, Argument]]:
         """Return the arguments of each call of a node."""

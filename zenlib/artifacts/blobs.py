@@ -150,27 +150,24 @@ class Blobs:
         """Put a finished temporary file under its digest, unless the same bytes are there."""
         key = key_of(file.digest)
         path = self._files.local_path(key)
-        if self._holds(key, file, path):
-            remove(temp)
-        else:
-            if self._far:
-                self.store.put(key, temp)
-            if temp.exists():
-                self._files.delete([key])  # what lies there is damaged
-                self._files.put(key, temp)
-            with self._lock:
-                self.written_bytes += file.size_bytes
+        here = _file_size(path) == file.size_bytes and self._fault(file.digest, path) is None
+        known = bool(self.store.exists([key])) if self._far else here
+        if self._far and not known:
+            self.store.put(key, temp)
+        if not here and temp.exists():
+            self._place(key, path, temp)
+        found = _identity(path)
         with self._lock:
+            self.written_bytes += 0 if known else file.size_bytes
             self._unsynced.add(key)
-            found = _identity(path)
             if found is not None:
                 self._known[file.digest] = found
 
-    def _holds(self, key: str, file: File, path: Path) -> bool:
-        """Whether the store has these very bytes already; a damaged copy is not trusted."""
-        if self._far:
-            return bool(self.store.exists([key]))
-        return _file_size(path) == file.size_bytes and self._fault(file.digest, path) is None
+    def _place(self, key: str, path: Path, temp: Path) -> None:
+        """Put a file among those of this machine, in the place of a damaged one if need be."""
+        if os.path.lexists(path):
+            self._files.delete([key])
+        self._files.put(key, temp)
 
     def count_hashed(self, size_bytes: int) -> None:
         """Add to `hashed_bytes`."""
@@ -181,8 +178,7 @@ class Blobs:
         temp = temporary(self.scratch())
         try:
             self.store.get(key, temp)
-            self._files.delete([key])
-            self._files.put(key, temp)
+            self._place(key, self._files.local_path(key), temp)
         except NotFound as error:
             raise CorruptArtifact(
                 f"{digest} is missing from {self.store!r}; compute the artifact again"

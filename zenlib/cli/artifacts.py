@@ -58,7 +58,8 @@ def find_artifact(asked: Client, text: str) -> Artifact:
 def list_(out: Output, name: str | None, limit: int, stack: str | None) -> None:
     """List artifacts, newest first.
 
-    With --json: an array of artifact records without their content, each with `created_us`.
+    With --json: an array of artifact records without their content, each with `created_us` and
+    `facts` (its shape, rows or value in a few words).
     """
     found = client(stack).artifacts(name, limit=limit)
     rows = [_listed(artifact) for artifact in found]
@@ -71,12 +72,13 @@ def _listed(artifact: Artifact) -> dict[str, Any]:
     from zenlib.hashing import id_time_us
 
     row = artifact.record.model_dump(mode="json", exclude={"content"})
-    return {**row, "created_us": id_time_us(artifact.id), "facts": facts(artifact.record)}
+    told = facts(artifact.record, sized=False)
+    return {**row, "created_us": id_time_us(artifact.id), "facts": told}
 
 
 def _columns() -> list[Column]:
     from zenlib.engine import now_us
-    from zenlib.words import ago, size, short_id
+    from zenlib.words import ago, short_id, size
 
     now = now_us()
 
@@ -85,13 +87,12 @@ def _columns() -> list[Column]:
 
     return [
         Column("NAME", lambda row: f"{row['name']}@{row['number']}"),
-        Column("TYPE", "type"),
+        Column("TYPE", lambda row: row["type"].removeprefix("builtins.")),
         Column("CONTENT", "facts"),
         Column("SIZE", bytes_of, right=True),
         Column("DIGEST", lambda row: row["digest"][:11]),
         Column("MADE", lambda row: ago(row["created_us"], now)),
         Column("RUN", lambda row: short_id(row["run_id"])),
-        Column("ID", lambda row: short_id(row["id"])),
     ]
 
 
@@ -137,5 +138,5 @@ def get(out: Output, artifact: str, output: str | None, force: bool, stack: str 
     """
     from zenlib.cli import getting
 
-    found = find_artifact(client(stack), artifact)
-    getting.get(out, found, output, force=force)
+    asked = client(stack)
+    getting.get(out, asked.stack.shelf, find_artifact(asked, artifact), output, force=force)

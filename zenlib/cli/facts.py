@@ -12,8 +12,8 @@ PREVIEW = 2_000
 """How many characters of a small value are shown at most."""
 
 
-def facts(artifact: Artifact, limit: int = 40) -> str:
-    """Return shape, rows or length with the size; of a small value, the value itself.
+def facts(artifact: Artifact, limit: int = 40, *, sized: bool = True) -> str:
+    """Return shape, rows or length, and the size; of a small value, the value itself.
 
     >>> record = Artifact(name="x", digest="b3:", size_bytes=920_064, serializer="numpy",
     ...     type="numpy.ndarray", content={}, metadata={"shape": [1797, 64], "dtype": "float64"})
@@ -24,10 +24,15 @@ def facts(artifact: Artifact, limit: int = 40) -> str:
     if value is not None and len(value) <= limit and "\n" not in value:
         return value
     told = artifact.metadata
-    parts = [_extent(told) or artifact.type.removeprefix("builtins.")]
-    if artifact.size_bytes:
+    parts = [_extent(told) or type_of(artifact)]
+    if artifact.size_bytes and sized:
         parts.append(size(artifact.size_bytes))
     return ", ".join(parts)
+
+
+def type_of(artifact: Artifact) -> str:
+    """Return the type's name as people write it."""
+    return artifact.type.removeprefix("builtins.")
 
 
 def _extent(told: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ _PYTHON = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
 _INSTALLED = ("site-packages", "dist-packages")
 _FRAME = re.compile(r'  File "(?P<file>.*)", line (?P<line>\d+), in (?P<function>.*)')
 _SHOWN_LINES = 20
+_SHOWN_SOURCE = 160
 _SHOWN_VALUE = 60
 
 
@@ -30,7 +31,9 @@ class Frame(NamedTuple):
 
     def __str__(self) -> str:
         place = f"{nearby(self.file)}:{self.line} in {self.function}"
-        return f"{place}\n    {self.source}" if self.source else place
+        text = self.source[:_SHOWN_SOURCE]
+        text += "…" if len(self.source) > _SHOWN_SOURCE else ""
+        return f"{place}\n    {text}" if text else place
 
 
 def nearby(file: str) -> str:

@@ -10,26 +10,26 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterator
+from errno import EINVAL
 from pathlib import Path
-from typing import Any
 
 import click
 
-from zenlib.artifacts.base import check_key
 from zenlib.artifacts.local import remove, remove_tree
-from zenlib.cli.output import Output
+from zenlib.cli.output import Output, silence
 from zenlib.client import Artifact
-from zenlib.errors import Conflict, CorruptArtifact, Invalid, Unavailable
+from zenlib.errors import Conflict, CorruptArtifact, Invalid, Unavailable, ZenlibError
 from zenlib.serializers.base import Content
 from zenlib.shelf import Shelf
 from zenlib.textfiles import cannot
 from zenlib.wording import shown
 
 _UNFIT = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+|^[. ]+|[. ]+$')
+_ENDING = re.compile(r"\.\w{1,20}$")
 _DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)", re.IGNORECASE)
 
 
-def get(out: Output, artifact: Artifact, output: str | None, *, force: bool) -> None:
+def get(out: Output, shelf: Shelf, artifact: Artifact, output: str | None, *, force: bool) -> None:
     """Write an artifact to a path, or print it.
 
     Raises:
@@ -42,12 +42,12 @@ def get(out: Output, artifact: Artifact, output: str | None, *, force: bool) -> 
     if output == "-" and out.json:
         raise click.UsageError("-o - and --json both want stdout: leave one out")
     if output == "-" and text is None:
-        _print_file(artifact, content)
+        _print_file(shelf, artifact.name, content)
         return
     target = None
     if text is None or output not in (None, "-"):
         target = _target(artifact, content, output)
-        write(artifact._stack.shelf, content, target, force=force)
+        write(shelf, content, target, force=force)
     told = {
         "name": artifact.name,
         "number": artifact.version,
@@ -86,19 +86,20 @@ def value_of(content: Content) -> str | None:
     return json.dumps(content.to_json())
 
 
-def _print_file(artifact: Artifact, content: Content) -> None:
+def _print_file(shelf: Shelf, name: str, content: Content) -> None:
     if len(content.files) != 1 or content.parts:
-        raise click.UsageError(f"artifact {artifact.name!r} is no single file: give -o PATH")
+        raise click.UsageError(f"artifact {name!r} is no single file: give -o PATH")
     (file,) = content.files.values()
-    path = artifact._stack.shelf.blobs.path(file.digest)
+    path = shelf.blobs.path(file.digest)
     sys.stdout.flush()
     with path.open("rb") as source:
         try:
             shutil.copyfileobj(source, sys.stdout.buffer)
             sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            raise
         except OSError as error:
+            silence(sys.stdout)
+            if isinstance(error, BrokenPipeError) or (os.name == "nt" and error.errno == EINVAL):
+                return  # nobody reads any more
             raise Unavailable(f"cannot write to standard output: {error.strerror}") from error
 
 
@@ -106,7 +107,8 @@ def _print_file(artifact: Artifact, content: Content) -> None:
 
 
 def _target(artifact: Artifact, content: Content, output: str | None) -> Path:
-    name = _file_name(artifact.name) + _suffix(content)
+    suffix = _suffix(content)
+    name = _file_name(artifact.name.removesuffix(suffix)) + suffix
     if output is None:
         return Path(name)
     path = Path(output)
@@ -125,11 +127,15 @@ def _file_name(name: str) -> str:
 
 
 def _suffix(content: Content) -> str:
+    """Return what the name of the written file should end with; nothing for a folder."""
     if content.serializer == "path":
-        return Path(str(content.data.get("name", ""))).suffix if "file" in content.data else ""
-    if value_of(content) is not None:
-        return ".json"
-    return Path(next(iter(content.files))).suffix if _is_one_file(content) else ""
+        name = content.data.get("name") if "file" in content.data else ""
+    elif value_of(content) is not None:
+        name = "value.json"
+    else:
+        name = next(iter(content.files)) if _is_one_file(content) else ""
+    found = _ENDING.search(name) if isinstance(name, str) else None
+    return found[0] if found else ""
 
 
 def _is_one_file(content: Content) -> bool:
@@ -151,10 +157,10 @@ def write(shelf: Shelf, content: Content, target: Path, *, force: bool) -> None:
                 new.replace(target)
             else:
                 _publish(new, target)
+        except ZenlibError:
+            raise
         except FileExistsError as error:
             raise Conflict(f"{target} exists already; give another -o PATH") from error
-        except Unavailable:
-            raise
         except OSError as error:
             raise cannot("write", target, error) from error
 
@@ -170,16 +176,16 @@ def _beside(target: Path) -> Iterator[Path]:
 
 
 def _publish(new: Path, target: Path) -> None:
-    """Give the finished file its name, unless somebody else has it by now."""
-    if new.is_dir() or os.name == "nt":
-        new.rename(target)
-        return
-    try:
-        os.link(new, target)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        new.rename(target)
+    """Give what is finished its name, unless somebody else took the name meanwhile."""
+    if not new.is_dir():
+        try:
+            os.link(new, target)
+            return
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            pass
+    new.rename(target)
 
 
 def _write(shelf: Shelf, content: Content, target: Path) -> None:
@@ -208,28 +214,27 @@ def _copy_path(shelf: Shelf, content: Content, target: Path) -> None:
 
 
 def _write_folder(shelf: Shelf, content: Content, target: Path) -> None:
-    """Write each file and each part under its name, and how they belong together."""
+    """Write each file under its name, each part under its number, and how they belong together."""
     target.mkdir()
     for name, file in content.files.items():
         path = target.joinpath(*_safe(name))
+        if os.path.lexists(path):
+            raise CorruptArtifact(f"a stored value has two files named {shown(name)}")
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(shelf.blobs.path(file.digest), path)
     for place, part in enumerate(content.parts):
         _write(shelf, part, target / f"{place}{_suffix(part)}")
-    (target / "content.json").write_text(json.dumps(content.to_json(), indent=1), "utf-8")
+    (target / "zenlib.json").write_text(json.dumps(content.to_json(), indent=1), "utf-8")
 
 
-def _safe(name: str) -> tuple[str, ...]:
+def _safe(name: str) -> list[str]:
     """Return the parts of the name of a stored file.
 
     Raises:
         CorruptArtifact: it leads out of the folder, or is no name on some system.
     """
-    try:
-        return tuple(check_key(name).split("/"))
-    except Invalid as error:
-        raise CorruptArtifact(
-            f"a stored value has a file named {shown(name)}, which is refused"
-        ) from error
-
-
+    parts = name.split("/")
+    for part in parts:
+        if not part or len(part) > 200 or _UNFIT.search(part) or _DEVICES.match(part):
+            raise CorruptArtifact(f"a stored value has a file named {shown(name)}, refused")
+    return parts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -145,12 +145,17 @@ def parse(text: str, hint: Any = Any) -> Any:
 
 
 def parse_json(text: str, hint: Any = Any) -> Any:
-    """Return the value of a JSON text, where a `hint` is expected."""
+    """Return the value of a JSON text, where a `hint` is expected.
+
+    Raises:
+        Unfit: it is none; says why.
+    """
+    check = _checker(hint)
     try:
         data = _loads(text)
     except json.JSONDecodeError as error:
         raise Unfit(f"not JSON: {error}") from None
-    return data if hints.strip(hint) is Any else _checked(hint, data)
+    return check(data)
 
 
 def _json_or_text(text: str) -> Any:
@@ -190,12 +195,12 @@ def _one_of(text: str, hint: Any) -> Any:
     except (json.JSONDecodeError, ValidationError, PydanticUserError):
         pass
     reasons = []
-    for option in sorted(options, key=lambda option: option is str):  # any text is a str: last
+    others = [option for option in options if option is not type(None)]
+    for option in sorted(others, key=lambda option: option is str):  # any text is a str: last
         try:
             return parse(text, option)
         except Unfit as unfit:
-            if option is not type(None):
-                reasons.append(str(unfit))
+            reasons.append(str(unfit))
     raise Unfit("; or ".join(dict.fromkeys(reasons)))
 
 
@@ -216,12 +221,22 @@ def _choice(text: str, hint: Any) -> Any:
 
 def _checked(hint: Any, data: Any) -> Any:
     """Return data as a value of the hinted type, by pydantic's lax rules."""
+    return _checker(hint)(data)
+
+
+def _checker(hint: Any) -> Callable[[Any], Any]:
     try:
-        return _own_zones(TypeAdapter(hint).validate_python(data))
-    except ValidationError as error:
-        raise Unfit(_first(error)) from None
+        adapter = TypeAdapter(hint)
     except PydanticUserError:
         raise Unfit("a value of this type cannot be written on the command line") from None
+
+    def check(data: Any) -> Any:
+        try:
+            return _own_zones(adapter.validate_python(data))
+        except ValidationError as error:
+            raise Unfit(_first(error)) from None
+
+    return check
 
 
 def _first(error: ValidationError) -> str:

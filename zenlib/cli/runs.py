@@ -62,10 +62,14 @@ def list_(
         for run in found
     ]
     filtered = pipeline is not None or status is not None or tag is not None
-    out.table(rows, _columns(out), empty="no run matches" if filtered else "there is no run yet")
+    out.table(
+        rows,
+        _columns(out, [run.id for run in found]),
+        empty="no run matches" if filtered else "there is no run yet",
+    )
 
 
-def _columns(out: Output) -> list[Column]:
+def _columns(out: Output, ids: list[str]) -> list[Column]:
     from zenlib.engine import now_us
     from zenlib.words import ago, duration, short_id
 
@@ -74,8 +78,12 @@ def _columns(out: Output) -> list[Column]:
     def status(row: Mapping[str, Any]) -> str:
         return status_text(row["status"], glyphs=out.glyphs)
 
+    def id_of(row: Mapping[str, Any]) -> str:
+        # Two runs of one millisecond need more letters than that.
+        return max(short_id(row["id"]), short_id(row["id"], ids), key=len)
+
     return [
-        Column("RUN", lambda row: short_id(row["id"])),
+        Column("RUN", id_of),
         Column("PIPELINE", "pipeline"),
         Column("STATUS", status, lambda row: STATUSES[row["status"]][1]),
         Column("STARTED", lambda row: ago(row["started_us"], now)),

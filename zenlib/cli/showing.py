@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from zenlib import engine, explain
+from zenlib import engine, explain, records
 from zenlib.cli import failures, lines
-from zenlib.cli.facts import outputs
+from zenlib.cli.facts import outputs, preview, type_of
 from zenlib.cli.lines import say
 from zenlib.cli.output import STATUSES, Output, status_text
 from zenlib.cli.tables import Column
-from zenlib.client import Run, StepResult
+from zenlib.client import Artifact, Client, Run, StepResult
 from zenlib.comparison import Change, Comparison
 from zenlib.diagram.cells import printable
 from zenlib.diagram.text import text as draw
 from zenlib.explain import Why
-from zenlib.records import Artifact, Status
-from zenlib.words import ago, duration
+from zenlib.hashing import id_time_us
+from zenlib.records import Status, StepRun
+from zenlib.words import ago, duration, size
 
 DRAWN_STEPS, DRAWN_ROWS = 20, 24
 """A run of more steps, or a taller picture, is drawn only when asked for."""
@@ -114,7 +116,7 @@ def _row(out: Output, step: StepResult, *, reasons: bool) -> dict[str, str]:
     return {**shown, "colour": STATUSES[step.status][1]}
 
 
-def _artifacts(step: StepResult) -> dict[str, Artifact]:
+def _artifacts(step: StepResult) -> dict[str, records.Artifact]:
     return {name: artifact.record for name, artifact in step.outputs.items()}
 
 
@@ -155,3 +157,41 @@ def show_reasons(out: Output, told: Sequence[Why], *, diff: bool) -> None:
     if diff and text:
         out.line()
         lines.diff(out, text)
+
+
+def artifact_json(asked: Client, artifact: Artifact) -> dict[str, Any]:
+    """Return an artifact as JSON data: its record, when and by which step it was made, a preview."""
+    record = artifact.record
+    found = asked.stack.metadata.find(StepRun, {"id": record.step_run_id}, limit=1).items
+    return {
+        **record.model_dump(mode="json"),
+        "created_us": id_time_us(record.id),
+        "node": found[0].node if found else None,
+        "preview": preview(record),
+    }
+
+
+def show_artifact(out: Output, artifact: Artifact, data: dict[str, Any]) -> None:
+    """Print what is known of an artifact."""
+    record = artifact.record
+    say(out, f"{record.name} · version {record.number} · {type_of(record)}")
+    made = data["created_us"]
+    rows = [
+        ("id", record.id),
+        ("digest", record.digest),
+        ("size", f"{size(record.size_bytes)} ({record.size_bytes} bytes)"),
+        ("serializer", record.serializer),
+        ("made", f"{instant(made)}, {ago(made, engine.now_us())}"),
+        ("by", f"step {data['node'] or '?'} of run {record.run_id or '?'}"),
+        ("stored at", artifact.uri),
+        *(
+            (f"· {name}", json.dumps(value, ensure_ascii=False))
+            for name, value in record.metadata.items()
+        ),
+    ]
+    if not record.size_bytes:
+        rows[2] = ("size", "lies in the record")
+    lines.columns(out, rows)
+    if data["preview"] is not None:
+        out.line()
+        say(out, data["preview"], indent=2)

@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, TextIO
 
 from zenlib import engine
@@ -17,6 +18,7 @@ from zenlib.cli.facts import outputs
 from zenlib.display import Progress
 from zenlib.errors import ZenlibError
 from zenlib.hashing import id_time_us
+from zenlib.live import write_safely
 from zenlib.records import Status, StepRun
 from zenlib.stores.base import MetadataStore
 from zenlib.words import ago, short_id
@@ -182,16 +184,14 @@ def printing_to_stderr(progress: Progress, *, live: bool) -> Iterator[None]:
     """Send what Python code and child processes print on stdout to stderr, where messages go.
 
     Stdout is for data: it stays clean whatever the steps do. While a live area is on the
-    terminal, both streams are written above it.
+    terminal, both streams are written above it. That nobody reads them stops no step.
     """
     before = sys.stdout, sys.stderr
-    if live:
-        raw: Any = _Printed(progress.write_through, sys.stderr)
-        sys.stdout = sys.stderr = io.TextIOWrapper(
-            raw, "utf-8", "backslashreplace", newline="", write_through=True
-        )
-    else:
-        sys.stdout = sys.stderr
+    target = progress.write_through if live else partial(write_safely, before[1])
+    raw: Any = _Printed(target, before[1])
+    sys.stdout = sys.stderr = io.TextIOWrapper(
+        raw, "utf-8", "backslashreplace", newline="", write_through=True
+    )
     try:
         with _descriptor_moved(before[0]):
             yield

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from zenlib.errors import Conflict, CorruptArtifact, Invalid
+from zenlib.hashing import json_writer
 from zenlib.records import KINDS, Record
 
 R = TypeVar("R", bound=Record)
@@ -307,9 +308,7 @@ def _plain(value: object) -> object:
 
 
 # ASCII, so that NUL, emoji and halves of surrogate pairs inside of JSON travel as escapes.
-_dumps = json.JSONEncoder(
-    ensure_ascii=True, allow_nan=False, separators=(",", ":"), default=_plain, check_circular=False
-).encode
+_dumps = json_writer(default=_plain)
 _loads = json.JSONDecoder().decode
 
 

@@ -124,7 +124,6 @@ def _create_artifacts() -> None:
         **_OPTIONS,
     )
     op.create_index("artifacts_name_number", "artifacts", ["name", "number"])
-    op.create_index("artifacts_digest_id", "artifacts", ["digest", "id"])
 
 
 def downgrade() -> None:
