@@ -11,8 +11,6 @@ import contextlib
 import importlib
 import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cache_cases import CASES, FLOW, FLOW_MODULE, FOLLOWED_BY_VERSION, SEPARATE, Case, Files
+from cache_cases import CASES, SEPARATE, Case, Files
 from project_files import loaded, write
 
 from zenlib import Client, Pipeline, Run, StepFailed
@@ -65,15 +63,15 @@ def seen(case: Case, folder: Path) -> Seen:
 def _see(case: Case, folder: Path) -> Seen:
     before, after = project(folder / "before", case.before), project(folder / "after", case.after)
     try:
-        with imported(before, case.env_before) as flow:
-            call(flow, case.call_before)
+        with imported(before, case.env[0]) as flow:
+            call(flow, case.calls[0])
             for name in case.between:
                 ACTIONS[name](flow, case)
-        with imported(after, case.env_after) as flow:
+        with imported(after, case.env[1]) as flow:
             foreseen = {
-                step.why.node: step.why.verdict for step in foresee(flow, case.call_after).steps
+                step.why.node: step.why.verdict for step in foresee(flow, case.calls[1]).steps
             }
-            run = call(flow, case.call_after)
+            run = call(flow, case.calls[1])
             return _seen_in(run, case, foreseen, flow)
     finally:
         with contextlib.chdir(after):
@@ -83,7 +81,7 @@ def _see(case: Case, folder: Path) -> Seen:
 def _seen_in(run: Run, case: Case, foreseen: dict[str, str], flow: Any) -> Seen:
     verdicts = {name: verdict_of(step.status) for name, step in run.all_steps.items()}
     value = plain = None
-    if case.compare:
+    if case.plain:
         value = run.steps[case.node].output.load()
         plain = flow.plain()
     return Seen(verdicts, str(run.why(case.node)), foreseen, value, plain)
@@ -107,7 +105,7 @@ def imported(root: Path, env: dict[str, str]) -> Iterator[Any]:
     with contextlib.chdir(root), pytest.MonkeyPatch.context() as patch, loaded(root):
         for name, value in env.items():
             patch.setenv(name, value)
-        yield importlib.import_module(FLOW_MODULE)
+        yield importlib.import_module("proj.flow")
 
 
 def call(flow: Any, text: str) -> Run:
@@ -143,7 +141,7 @@ def foresee(flow: Any, text: str) -> Any:
 
 
 def again(flow: Any, case: Case) -> None:
-    call(flow, case.call_before)
+    call(flow, case.calls[0])
 
 
 def wait(flow: Any, case: Case) -> None:
@@ -164,7 +162,7 @@ def age(flow: Any, case: Case) -> None:
 def blob_paths(case: Case) -> list[Path]:
     """Return the files of the outputs of the node whose files the case is about."""
     client = Client()
-    outputs = client.run("latest").steps[case.damaged].outputs.values()
+    outputs = client.run("latest").steps[case.target].outputs.values()
     store = client.stack.shelf.blobs.store
     return [
         store.local_path(key_of(file.digest)) for found in outputs for file in found.content.blobs()
@@ -216,5 +214,5 @@ def test_a_step_runs_again_exactly_when_it_may_give_something_else(case, tmp_pat
     assert found.verdicts[case.node] == case.expect, found.why
     assert case.says in found.why
     assert {node: found.verdicts[node] for node in case.also} == case.also
-    if case.compare:
+    if case.plain:
         assert found.value == found.plain

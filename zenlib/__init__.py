@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from zenlib.client import Artifact as Artifact
     from zenlib.client import Client as Client
     from zenlib.client import Run as Run
-    from zenlib.step_context import StepContext as StepContext
-    from zenlib.step_context import context as context
-    from zenlib.step_context import log as log
     from zenlib.errors import Conflict as Conflict
     from zenlib.errors import CorruptArtifact as CorruptArtifact
     from zenlib.errors import Denied as Denied
@@ -34,6 +31,9 @@ if TYPE_CHECKING:
     from zenlib.records import Status as Status
     from zenlib.serializers.base import Serializer as Serializer
     from zenlib.settings import Stack as Stack
+    from zenlib.step_context import StepContext as StepContext
+    from zenlib.step_context import context as context
+    from zenlib.step_context import log as log
     from zenlib.steps import Retry as Retry
     from zenlib.steps import Step as Step
     from zenlib.steps import step as step

@@ -7,11 +7,11 @@ from functools import cached_property
 from typing import Any
 
 from zenlib import comparison, engine, explain, records, values
+from zenlib.artifacts.blobs import key_of
+from zenlib.comparison import Comparison
 from zenlib.diagram import Box, Graph, Line
 from zenlib.diagram.text import text as draw
 from zenlib.display import duration
-from zenlib.artifacts.blobs import key_of
-from zenlib.comparison import Comparison
 from zenlib.errors import Invalid, NotFound
 from zenlib.explain import Why
 from zenlib.plan import Plan
@@ -581,7 +581,5 @@ def graph_of(plan: Plan, notes: Mapping[str, tuple[str, str, int]] | None = None
         for condition in node.when:
             label = "if" if condition.expected else "if not"
             lines.append(Line(condition.ref.node, id, label, "condition"))
-        for other in node.after:
-            if other not in fed:
-                lines.append(Line(other, id, "", "order"))
+        lines += [Line(other, id, "", "order") for other in node.after if other not in fed]
     return Graph(tuple(boxes), tuple(lines), plan.pipeline)

@@ -43,6 +43,7 @@ from zenlib.step_context import StepContext, _current
 from zenlib.steps import Step
 from zenlib.stores.base import MetadataStore
 from zenlib.trace import Spec
+from zenlib.wording import shown
 
 
 @dataclass(frozen=True)
@@ -267,7 +268,7 @@ def _compute(call: Call, step: Step[Any, Any], stack: OpenStack, guard: Guard) -
     started_us, clock = now_us(), time.perf_counter_ns()
     bound = inspect.BoundArguments(
         spec.signature,
-        {  # type: ignore[arg-type] # an OrderedDict in the stub, any mapping in fact
+        {
             name: load(argument, stack.shelf, f"input {name!r} of step {call.name!r}")
             for name, argument in call.arguments.items()
         },
@@ -368,7 +369,7 @@ def _save(
         names = ", ".join(returns.names) or "None"
         raise Invalid(
             f"step {call.name!r} must return {_expected(returns)} ({names}), "
-            f"but returned {value!r:.100} ({hints.show(type(value))})"
+            f"but returned {shown(value, 100)} ({hints.show(type(value))})"
         )
     found = {}
     for (name, part), hint in zip(parts.items(), returns.hints, strict=True):
@@ -378,7 +379,7 @@ def _save(
         else:
             if not hints.accepts(hint, part, deep=False):
                 raise Invalid(
-                    f"{place} must be {hints.show(hint)}, but is {part!r:.100} "
+                    f"{place} must be {hints.show(hint)}, but is {shown(part, 100)} "
                     f"({hints.show(type(part))}); nothing was stored"
                 )
             kept = shelf.save(part, place=place)
@@ -518,7 +519,7 @@ _PACKAGE = str(Path(__file__).parent)
 
 def failure_of(error: BaseException) -> Failure:
     """Return an exception as a record, its traceback trimmed to the user's frames."""
-    message = _printable(str(error)) or type(error).__name__
+    message = _message(error) or type(error).__name__
     trimmed = traceback.TracebackException.from_exception(error)
     frames = [frame for frame in trimmed.stack if not frame.filename.startswith(_PACKAGE)]
     short = "".join(traceback.StackSummary.from_list(frames).format())
@@ -528,6 +529,13 @@ def failure_of(error: BaseException) -> Failure:
         traceback=_printable(short[-20_000:]),
         full_traceback=_printable("".join(trimmed.format())[-100_000:]),
     )
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return _printable(str(error))
+    except Exception as again:  # noqa: BLE001 - the user's own __str__ or __repr__
+        return f"its message cannot be shown: __str__ raised {type(again).__name__}"
 
 
 def _printable(text: str) -> str:

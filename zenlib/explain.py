@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from zenlib.display import ago, short_id
 from zenlib.engine import now_us
 from zenlib.errors import NotFound
 from zenlib.fingerprint import Difference, Part, differences
 from zenlib.records import Code, Source, Status, StepRun
 from zenlib.stores.base import MetadataStore, Span
-from zenlib.display import ago, short_id
 
 
 @dataclass(frozen=True)

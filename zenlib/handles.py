@@ -59,9 +59,6 @@ class Handle:
     def __getitem__(self, key: Any) -> NoReturn:
         self._misuse(f"for its element {key!r}")
 
-    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        self._misuse("as a function")
-
     def __format__(self, spec: str) -> NoReturn:
         self._misuse("in a text", "make the text inside a step")
 
@@ -73,24 +70,76 @@ class Handle:
 
 
 def _refuse(name: str, use: str) -> None:
-    def method(self: Handle, *_: Any) -> NoReturn:
+    def method(self: Handle, *_: Any, **__: Any) -> NoReturn:
         self._misuse(use)
 
     method.__name__ = name
     setattr(Handle, name, method)
 
 
-for _name in (
-    "add radd sub rsub mul rmul matmul rmatmul truediv rtruediv floordiv rfloordiv mod rmod "
-    "pow rpow lshift rlshift rshift rrshift and rand or ror xor rxor neg pos abs invert "
-    "iadd isub imul itruediv ifloordiv imod ipow iand ior ixor divmod rdivmod round"
-).split():
+for _name in [
+    "add",
+    "radd",
+    "sub",
+    "rsub",
+    "mul",
+    "rmul",
+    "matmul",
+    "rmatmul",
+    "truediv",
+    "rtruediv",
+    "floordiv",
+    "rfloordiv",
+    "mod",
+    "rmod",
+    "pow",
+    "rpow",
+    "lshift",
+    "rlshift",
+    "rshift",
+    "rrshift",
+    "and",
+    "rand",
+    "or",
+    "ror",
+    "xor",
+    "rxor",
+    "neg",
+    "pos",
+    "abs",
+    "invert",
+    "iadd",
+    "isub",
+    "imul",
+    "itruediv",
+    "ifloordiv",
+    "imod",
+    "ipow",
+    "iand",
+    "ior",
+    "ixor",
+    "divmod",
+    "rdivmod",
+    "round",
+]:
     _refuse(f"__{_name}__", "in arithmetic")
-for _name in "lt le gt ge eq ne".split():
+for _name in ["lt", "le", "gt", "ge", "eq", "ne"]:
     _refuse(f"__{_name}__", "in a comparison")
-for _name in "int float complex index trunc floor ceil".split():
+_refuse("__call__", "as a function")
+for _name in ["int", "float", "complex", "index", "trunc", "floor", "ceil"]:
     _refuse(f"__{_name}__", "as a number")
-for _name in "len contains reversed setitem delitem enter exit await aiter next".split():
+for _name in [
+    "len",
+    "contains",
+    "reversed",
+    "setitem",
+    "delitem",
+    "enter",
+    "exit",
+    "await",
+    "aiter",
+    "next",
+]:
     _refuse(f"__{_name}__", f"with {_name!r}")
 
 

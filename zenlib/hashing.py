@@ -113,13 +113,13 @@ def new_id() -> str:
     counted up when the clock has not moved, so the order holds within a process even when the
     clock is set back.
     """
-    global _last  # noqa: PLW0603
+    global _last
     with _lock:
         now = time.time_ns() * 4096 // 1_000_000
         _last = now = max(now, _last + 1)
     value = (now >> 12) << 80 | 0x7 << 76 | (now & 0xFFF) << 64 | 0b10 << 62
     # The `random` module seeds itself from the system, and anew in a forked child.
-    digits = f"{value | random.getrandbits(62):032x}"  # noqa: S311 - unique, not secret
+    digits = f"{value | random.getrandbits(62):032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 

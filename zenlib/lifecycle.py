@@ -127,7 +127,7 @@ def finish(job: Job, scheduler: Scheduler) -> Status:
     status, records = scheduler.close()
     metadata, shelf = job.stack.metadata, job.stack.shelf
     if status is Status.COMPLETED:
-        shelf.blobs.sync(scheduler.written)
+        shelf.blobs.sync(scheduler.used)
     first = scheduler.failures[0] if scheduler.failures else None
     failure = first[1] if first else None
     if failure is None and scheduler.fatal is not None:

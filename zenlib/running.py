@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zenlib import hints, lifecycle, step_context, values
 from zenlib.client import Run, StepResult, graph_of
@@ -17,13 +17,17 @@ from zenlib.display import Progress
 from zenlib.errors import Invalid, RunCancelled, StepFailed
 from zenlib.foresight import PlanExplanation, foresee
 from zenlib.orchestrators.base import Events, Handle, Job, write_out
-from zenlib.pipelines import Pipeline
 from zenlib.plan import Plan
 from zenlib.records import Status, StepRun
 from zenlib.settings import Stack, load_stack
 from zenlib.stack import OpenStack, open_stack
 from zenlib.steps import Step, tracer
 from zenlib.trace import Tracer
+from zenlib.wording import shown
+
+
+if TYPE_CHECKING:
+    from zenlib.pipelines import Pipeline
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,7 @@ def _bind(
         if not variadic and not hints.accepts(kinds.get(name, Any), value):
             raise Invalid(
                 f"parameter {name!r} of pipeline {pipeline.name!r} takes "
-                f"{hints.show(hints.strip(kinds[name]))}, but is given {value!r:.100} "
+                f"{hints.show(hints.strip(kinds[name]))}, but is given {shown(value, 100)} "
                 f"({hints.show(type(value))})"
             )
     return bound

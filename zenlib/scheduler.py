@@ -98,8 +98,9 @@ class Scheduler:
         self._again: dict[str, dict[int, Call]] = {}
         self._asked = False
         self.failures: list[tuple[str, Failure]] = []
-        self.written: set[Digest] = set()
-        """The digests of all files that this run's steps wrote, in whatever process."""
+        self.used: set[Digest] = set()
+        """The digests of all files that the run's outputs are made of. A hit's are among them: it
+        may be the work of a run that died before it was forced to the disk."""
         self.stopped = False
         self.cancelled = False
         self.fatal: BaseException | None = None
@@ -122,7 +123,7 @@ class Scheduler:
                     self._running[call.name] = call
                     return call
                 left = self._pause(deadline)
-                if self.over or left is not None and left <= 0:
+                if self.over or (left is not None and left <= 0):
                     return None
                 self._lock.wait(left)
 
@@ -449,10 +450,9 @@ class Scheduler:
                 progress.cached += 1
                 self._taken.add(call, done)
                 self._memory.wake()
-            if step_run.status is Status.COMPLETED:
-                for stored in done.outputs.values():
-                    if stored.content is not None:
-                        self.written.update(file.digest for file in stored.content.blobs())
+            for stored in done.outputs.values():
+                if stored.content is not None and stored.content.size_bytes:
+                    self.used.update(file.digest for file in stored.content.blobs())
         else:
             progress.bad = step_run.status
             if step_run.failure:

@@ -83,18 +83,21 @@ def _open_new(settings: Stack) -> OpenStack:
 
 def _open_metadata(settings: Stack) -> MetadataStore:
     component = settings.metadata_store.resolved()
-    if component.type == "memory":
-        return _make("metadata_stores", component, (), component.options)
-    options = {"durability": settings.durability, **component.options}
-    return _make("metadata_stores", component, (component.url or "",), options)
+    args: tuple[Any, ...] = ()
+    options = component.options
+    if component.type != "memory":
+        args = (component.url or "",)
+        options = {"durability": settings.durability, **options}
+    store: MetadataStore = _make("metadata_stores", component, args, options)
+    return store
 
 
 def _open_artifacts(component: Component) -> ArtifactStore:
     component = component.resolved()
-    if component.type in ("local", "file"):
-        return _make("artifact_stores", component, (component.path,), component.options)
-    url = component.url or f"{component.type}://"
-    return _make("artifact_stores", component, (url,), component.options)
+    local = component.type in ("local", "file")
+    place = component.path if local else component.url or f"{component.type}://"
+    store: ArtifactStore = _make("artifact_stores", component, (place,), component.options)
+    return store
 
 
 def _make(kind: str, component: Component, args: tuple[Any, ...], options: dict[str, Any]) -> Any:

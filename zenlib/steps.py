@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import Path
     from types import ModuleType
-    from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
+    from typing import Any, Generic, ParamSpec, Protocol, TypeVar
+    from typing import overload as overload
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -181,7 +182,7 @@ class Step(_Typed[P, R]):
         if instance is None:
             return self
         raise Invalid(
-            f"step {self.__qualname__!r} is a method; a step must be a plain function, because "
+            f"step {self.fn.__qualname__!r} is a method; a step must be a plain function, because "
             "the object it is bound to would be an input that nobody sees"
         )
 

@@ -14,6 +14,7 @@ from zenlib import hints, values
 from zenlib.errors import Invalid
 from zenlib.fanout import is_mapped
 from zenlib.handles import Handle, Handles
+from zenlib.hints import Returns
 from zenlib.plan import (
     Binding,
     Condition,
@@ -27,6 +28,7 @@ from zenlib.plan import (
     Value,
 )
 from zenlib.steps import Step, Unmapped, tracer
+from zenlib.wording import shown
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -37,7 +39,7 @@ class Spec:
 
     signature: inspect.Signature
     hints: dict[str, Any]
-    returns: hints.Returns
+    returns: Returns
     outputs: tuple[OutputSpec, ...]
     code: dict[str, Any]
     options: dict[str, Any]
@@ -129,7 +131,7 @@ class Tracer:
         """Let the nodes added inside run only if `handle` turns out to be `expected`."""
         if not isinstance(handle, Handle):
             raise Invalid(
-                f"when(...) takes the output of a step that returns a bool, not {handle!r:.100}"
+                f"when(...) takes the output of a step that returns a bool, not {shown(handle, 100)}"
             )
         self._own(handle)
         if not hints.compatible(handle._hint, bool):
@@ -250,7 +252,7 @@ class Tracer:
         elif not _has_handle(value) and not hints.accepts(target, value):
             raise Invalid(
                 f"{place} takes {hints.show(hints.strip(target))}, but is given "
-                f"{value!r:.100} ({hints.show(type(value))})"
+                f"{shown(value, 100)} ({hints.show(type(value))})"
             )
 
     def _check_hints(self, handle: Handle, target: Any, place: str) -> None:
@@ -273,7 +275,7 @@ class Tracer:
 
     def _own(self, handle: Any) -> None:
         if not isinstance(handle, Handle):
-            raise Invalid(f"expected the output of a step, not {handle!r:.100}")
+            raise Invalid(f"expected the output of a step, not {shown(handle, 100)}")
         if handle._tracer is not self:
             raise Invalid(
                 f"the output {handle._ref.output!r} of step {handle._ref.node!r} belongs to another "
@@ -371,7 +373,7 @@ class _Choice(Handle):
         return made
 
 
-def _kind_of(found: hints.Returns) -> str:
+def _kind_of(found: Returns) -> str:
     if found.shape == "tuple":
         return "tuple"
     if found.shape == "typeddict" or found.cls is None:
@@ -406,7 +408,8 @@ def options_json(options: dict[str, Any]) -> dict[str, Any]:
     found = {
         key: list(value) if isinstance(value, tuple) else value
         for key in ("cache", "expires", "ignore", "version", "timeout", "isolated", "on", "tags")
-        if (value := options.get(key)) not in (None, (), False) or key == "cache" and value is False
+        if (value := options.get(key)) not in (None, (), False)
+        or (key == "cache" and value is False)
     }
     if options.get("resources"):
         found["resources"] = dict(options["resources"])

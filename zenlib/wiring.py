@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from zenlib import engine
@@ -14,6 +14,7 @@ from zenlib.plan import Binding, First, Items, Node, Object, Plan, Ref, Value, r
 from zenlib.records import Status
 from zenlib.serializers.base import Content
 from zenlib.stack import OpenStack
+from zenlib.wording import shown
 
 
 @dataclass
@@ -57,9 +58,9 @@ class Wiring:
             if not source.good:
                 return f"condition {condition.ref.node} was {source.status}"
             stored = source.outputs[0][condition.ref.output]
-            value = engine.load(self._with_content(stored), self._stack.shelf, "condition")
+            value = self._stack.shelf.load(self._content(stored), place="a condition")
             if bool(value) is not condition.expected:
-                return f"condition {condition.ref.node}.{condition.ref.output} is {value!r:.50}"
+                return f"condition {condition.ref.node}.{condition.ref.output} is {shown(value, 50)}"
         for binding in node.inputs.values():
             lost = self.lost(binding)
             if lost:
@@ -121,11 +122,11 @@ class Wiring:
             if not isinstance(argument.data, list):
                 raise Invalid(f"{place}, which is no list")
             return [Literal(item) for item in argument.data]
-        parts = self._stack.shelf.split(self._with_content(argument).content)
+        content = self._content(argument)
+        parts = self._stack.shelf.split(content)
         if parts is None:
             raise Invalid(
-                f"{place}, but {argument.source} is no list: "
-                f"{argument.content.type if argument.content else 'unknown'}; write unmapped(...) "
+                f"{place}, but {argument.source} is no list: {content.type}; write unmapped(...) "
                 "around what is the same for each element"
             )
         return [
@@ -133,19 +134,19 @@ class Wiring:
             for place_, part in enumerate(parts)
         ]
 
-    def _with_content(self, stored: Stored) -> Stored:
+    def _content(self, stored: Stored) -> Content:
         if stored.content is not None:
-            return stored
+            return stored.content
         found = engine.artifacts_of(self._stack.metadata, [stored.artifact])
         if stored.artifact not in found:
             raise Invalid(f"the artifact of {stored.source} ({stored.artifact}) was deleted")
-        return replace(stored, content=Content.from_json(found[stored.artifact].content))
+        return Content.from_json(found[stored.artifact].content)
 
     def lost(self, binding: Binding) -> str:
         """Return a node without which a binding has no value, or nothing."""
         if isinstance(binding, First):
-            lost = [self.lost(option) for option in binding.options]
-            return "" if "" in lost else lost[0]
+            all_lost = [self.lost(option) for option in binding.options]
+            return "" if "" in all_lost else all_lost[0]
         if isinstance(binding, Items):
             return next((lost for item in binding.items if (lost := self.lost(item))), "")
         return next((r.node for r in refs_of(binding) if not self.states[r.node].good), "")

@@ -49,13 +49,13 @@ def test_files_are_read_only_and_folders_only_for_their_owner(store, source):
         assert stat.S_IMODE((store.root / folder).stat().st_mode) == 0o700
 
 
-def test_backup_programs_and_git_are_told_to_leave_the_folder_out(store, source):
+def test_backup_programs_leave_out_copies_only_and_git_leaves_out_all(store, source, tmp_path):
+    copies = LocalStore(tmp_path / "copies", disposable=True)
+    copies.put("a", source)
+    tag = (copies.root / "CACHEDIR.TAG").read_text()
+    assert tag.startswith("Signature: 8a477f597d28d172789f06886806bc55")
     store.put("a", source)
-    assert (
-        (store.root / "CACHEDIR.TAG")
-        .read_text()
-        .startswith("Signature: 8a477f597d28d172789f06886806bc55")
-    )
+    assert not (store.root / "CACHEDIR.TAG").exists()
     assert (store.root / ".gitignore").read_text() == "*\n"
     assert [entry.key for entry in store.list()] == ["a"]
 

@@ -70,7 +70,8 @@ class Blobs:
         self.hashed_bytes = 0
         self._far = not isinstance(store, LocalFiles)
         self._files = cast(
-            _Files, LocalStore(cache or home().cache / "blobs") if self._far else store
+            _Files,
+            LocalStore(cache or home().cache / "blobs", disposable=True) if self._far else store,
         )
         self._known: dict[str, tuple[int, ...]] = {}
         self._unsynced: set[str] = set()

@@ -24,7 +24,7 @@ _ABANDONED_S = {"file": 2 * 24 * 3600, "folder": 30 * 24 * 3600}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
 _TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
-    "# This folder holds artifacts of zenlib; they can be computed again.\n"
+    "# This folder holds copies of zenlib's artifacts; they are fetched again when needed.\n"
 )
 
 
@@ -43,8 +43,15 @@ class LocalStore(ArtifactStore):
     [Entry(key='b3/00/11', size_bytes=3)]
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    def __init__(self, root: str | os.PathLike[str], *, disposable: bool = False) -> None:
+        """Open a store.
+
+        Args:
+            root: its folder.
+            disposable: it holds only copies, so backup programs are told to leave it out.
+        """
         self.root = Path(root).absolute()
+        self._disposable = disposable
         self._ready = False
         self._made_root = False
 
@@ -121,7 +128,8 @@ class LocalStore(ArtifactStore):
             try:
                 self._made_root = not self.root.exists()
                 self._make_folder(folder)
-                _write_new(self.root / "CACHEDIR.TAG", _TAG)
+                if self._disposable:
+                    _write_new(self.root / "CACHEDIR.TAG", _TAG)
                 _write_new(self.root / ".gitignore", "*\n")
                 _sweep(folder)
             except OSError as error:

@@ -26,10 +26,6 @@ _TEMPLATE = """\
 # pickle = "own"                                  # own, never, all: whose pickles are opened
 # durability = "run"                              # run, step: when results are forced to the disk
 """
-_TAG = """\
-Signature: 8a477f597d28d172789f06886806bc55
-# This file marks a folder that zenlib made. See https://bford.info/cachedir/
-"""
 
 
 @click.command(cls=Command)
@@ -66,7 +62,6 @@ def make_project(root: Path) -> list[str]:
     except OSError as error:
         raise textfiles.cannot("make", zen, error) from error
     textfiles.create(zen / ".gitignore", "*\n")
-    textfiles.create(zen / "CACHEDIR.TAG", _TAG)
     # A zenlib.toml would hide the table of pyproject.toml.
     if files.read_file(root / "pyproject.toml") is None and textfiles.create(
         root / places.PROJECT_FILE, _TEMPLATE

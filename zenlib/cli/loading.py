@@ -68,16 +68,19 @@ def load(where: str) -> ModuleType:
 
 
 def _check_file(path: Path, where: str) -> None:
+    problem = f"there is no file {shown(where)}"
     try:
         if path.is_file() and path.suffix == ".py":
             return
-        if path.exists():
-            what = "a folder" if path.is_dir() else "no Python file: its name must end with .py"
-            raise Invalid(f"{shown(where)} is {what}")
-        near = nearest(path.name, [each.name for each in path.parent.glob("*.py")])
+        if path.is_dir():
+            problem = f"{shown(where)} is a folder"
+        elif path.exists():
+            problem = f"{shown(where)} is no Python file: its name must end with .py"
+        else:
+            problem += nearest(path.name, [each.name for each in path.parent.glob("*.py")])
     except (OSError, ValueError):  # a name that no file can have
-        near = ""
-    raise Invalid(f"there is no file {shown(where)}{near}")
+        pass
+    raise Invalid(problem)
 
 
 def _put_first(folder: Path) -> None:

@@ -17,19 +17,29 @@ from zenlib.steps import Step
 class Events(Protocol):
     """Who wants to see a run progress; the methods are called from several threads, one at a time."""
 
-    def run_started(self, title: str, run_id: str, stack: str, nodes: list[str]) -> None: ...
-    def node_started(self, node: str, last_time_us: int | None = None) -> None: ...
-    def node_finished(self, node: str, status: str, took_us: int, detail: str = "") -> None: ...
-    def node_items(self, node: str, done: int, total: int) -> None: ...
+    def run_started(self, title: str, run_id: str, stack: str, nodes: list[str]) -> None:
+        """Say that a run of these nodes begins."""
+
+    def node_started(self, node: str, last_time_us: int | None = None) -> None:
+        """Say that a node runs, and how long it took last time."""
+
+    def node_finished(self, node: str, status: str, took_us: int, detail: str = "") -> None:
+        """Say how a node ended."""
+
+    def node_items(self, node: str, done: int, total: int) -> None:
+        """Say how many items of a mapped node have ended."""
+
     def run_finished(
         self, status: str, took_us: int, counts: dict[str, int], next_hint: str = ""
-    ) -> None: ...
+    ) -> None:
+        """Say how the run ended, and how many nodes ended in each status."""
 
 
 class StepHook(Protocol):
     """Called after a step run ended, in the process that started the run."""
 
-    def __call__(self, step_run: StepRun) -> object: ...
+    def __call__(self, step_run: StepRun) -> object:
+        """Take note of a step run."""
 
 
 @dataclass(frozen=True)
@@ -116,5 +126,5 @@ class Orchestrator(ABC):
     def submit(self, job: Job) -> Handle:
         """Take over a job and return at once."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most keep nothing running
         """Stop what the orchestrator keeps running between runs."""

@@ -30,7 +30,7 @@ class Interrupts:
         if self._before is not None:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def _handle(self, number: int, frame: types.FrameType | None) -> None:
+    def _handle(self, _number: int, _frame: types.FrameType | None) -> None:
         self.count += 1
         if self._open or self.count > 1:
             raise KeyboardInterrupt

@@ -137,6 +137,10 @@ class _Drive:
                 self._own_lane(scheduler, interrupts)
             except KeyboardInterrupt:
                 self.cancel()
+            except BaseException as error:
+                if self.scheduler is None:
+                    raise
+                self.scheduler.abort(error)  # the end of the run is recorded, if that is possible
             self._close_lanes(interrupts)
         return self._finish()
 
@@ -303,7 +307,12 @@ class _Drive:
         scheduler = self.scheduler
         if scheduler is None:
             raise KeyboardInterrupt
-        status = lifecycle.finish(self.job, scheduler)
+        try:
+            status = lifecycle.finish(self.job, scheduler)
+        except Exception:
+            if scheduler.fatal is not None:  # what came first says more
+                raise scheduler.fatal from None
+            raise
         if scheduler.fatal is not None:
             raise scheduler.fatal
         return status
@@ -338,6 +347,7 @@ class _ProcessLane:
             case ("done", done):
                 scheduler.done(call, done)
             case ("cancelled", _):
+                drive.cancel()  # also when it was the step itself that raised KeyboardInterrupt
                 scheduler.interrupted(call, started_us)
             case ("error", data, failure, timing):
                 raised = pickle.loads(data) if data is not None else None  # noqa: S301 - our worker

@@ -88,7 +88,7 @@ class _Worker:
 
             _thread.interrupt_main()
 
-    def _on_interrupt(self, number: int, frame: types.FrameType | None) -> None:
+    def _on_interrupt(self, _number: int, _frame: types.FrameType | None) -> None:
         if self._guarded and self._cancel:
             raise KeyboardInterrupt
 

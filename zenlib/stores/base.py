@@ -103,7 +103,7 @@ class MetadataStore(ABC):
     def delete(self, kind: type[Record], ids: Sequence[str]) -> None:
         """Forget the records with these ids, all at once; unknown ids are ignored."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - there may be nothing to give back
         """Give back connections and files. A closed store must not be used."""
 
 
