@@ -30,9 +30,11 @@ demo: $(VENV)/demo ## Run a real training pipeline three times, and compare.
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/dev ## Run the tests.
+	sh scripts/servers.sh
 	$(BIN)/python -m pytest -n auto -m "not slow" $(ARGS)
 
 test-slow: $(VENV)/dev ## Run the soak and fault campaigns too.
+	sh scripts/servers.sh
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
 check: $(VENV)/dev ## Formatter, linter, types, import contract, generated docs.

@@ -4,7 +4,7 @@ A generator step keeps each batch as it is made, so no more than one lies in mem
 gets a sequence that loads one batch at a time. The data are scikit-learn's digits.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import numpy as np
@@ -26,11 +26,14 @@ def read(size: int) -> Iterator[Batch]:
 
 
 @step
-def learn(batches: Sequence[Batch]) -> tuple[Annotated[SGDClassifier, "model"], Annotated[float, "accuracy"]]:
-    """Learn from all batches but the last, which is the test."""
+def learn(
+    batches: Iterable[Batch],
+) -> tuple[Annotated[SGDClassifier, "model"], Annotated[float, "accuracy"]]:
+    """Learn from all batches but the first, which is the test."""
     model = SGDClassifier(random_state=0)
-    *learned, (images, labels) = batches
-    for number, (x, y) in enumerate(learned):
+    rest = iter(batches)
+    images, labels = next(rest)
+    for number, (x, y) in enumerate(rest, start=1):
         model.partial_fit(x, y, classes=np.arange(10))
         log(step=number, accuracy=model.score(images, labels))
     return model, float(model.score(images, labels))

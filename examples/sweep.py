@@ -32,9 +32,7 @@ def load() -> tuple[Annotated[np.ndarray, "x"], Annotated[np.ndarray, "y"]]:
 
 
 @step
-def try_out(
-    x: np.ndarray, y: np.ndarray, depth: int, trees: int
-) -> Annotated[Trial, "trial"]:
+def try_out(x: np.ndarray, y: np.ndarray, depth: int, trees: int) -> Annotated[Trial, "trial"]:
     """Measure one setting by cross-validation."""
     model = RandomForestClassifier(trees, max_depth=depth, random_state=0)
     score = float(cross_val_score(model, x, y, cv=3).mean())

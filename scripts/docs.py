@@ -149,7 +149,7 @@ def _is_own(param: click.Parameter, command: click.Command) -> bool:
 def _option(param: click.Parameter, context: click.Context) -> str:
     assert isinstance(param, click.Option)
     names, words = param.get_help_record(context) or ("", "")
-    return f"| `{names}` | {words.replace('|', chr(92) + '|')} |"
+    return f"| `{_cell(names)}` | {_cell(words)} |"
 
 
 def _cell(text: str) -> str:
@@ -217,11 +217,17 @@ def _members(kind: type) -> Iterator[str]:
             is_property = isinstance(member, property | cached_property)
             if name.startswith("_") or not (is_property or inspect.isfunction(function)):
                 continue
-            if name in ("settings_customise_sources",) or getattr(kind, name, None) is None:
+            if name == "settings_customise_sources" or getattr(kind, name, None) is None:
                 continue
             words = " ".join((inspect.getdoc(member) or "").split("\n\n")[0].split())
             shown = name if is_property else f"{name}({_arguments(function)})"
             yield f"| `{shown}` | {words} |"
+
+
+_STARS: dict[Any, str] = {
+    inspect.Parameter.VAR_POSITIONAL: "*",
+    inspect.Parameter.VAR_KEYWORD: "**",
+}
 
 
 def _arguments(function: Callable[..., Any]) -> str:
@@ -229,7 +235,7 @@ def _arguments(function: Callable[..., Any]) -> str:
     for name, parameter in inspect.signature(function).parameters.items():
         if name in ("self", "cls"):
             continue
-        star = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        star = _STARS.get(parameter.kind, "")
         default = "" if parameter.default is parameter.empty else f"={parameter.default!r}"
         shown.append(f"{star}{name}{default}")
     return ", ".join(shown)
@@ -241,7 +247,7 @@ _SECTIONS = {"Args:": "Parameters", "Attributes:": "Attributes", "Raises:": "Rai
 def _prose(text: str) -> Iterator[str]:
     """Yield a docstring as Markdown: its sections as lists, its examples left out."""
     for block in re.split(r"\n\n", text):
-        first, _, rest = block.partition("\n")
+        first = block.partition("\n")[0]
         if first.startswith(">>>"):
             continue
         if first in _SECTIONS:

@@ -36,6 +36,7 @@ class Case:
         env: the environment variables of the first and of the second run.
         also: what must become of other steps.
         plain: whether the output must be what `plain()` of the edited project gives.
+        gap: why the library does something else; the page shows what it does.
     """
 
     category: str
@@ -51,6 +52,7 @@ class Case:
     env: tuple[Files, Files] = ({}, {})
     also: dict[str, str] = field(default_factory=dict)
     plain: bool = False
+    gap: str = ""
 
     @property
     def name(self) -> str:
@@ -75,7 +77,6 @@ CHOSEN = """
 layout: a comment is added
 layout: a docstring is edited
 layout: the code is reformatted
-layout: quotes are changed
 layout: the functions of the file change places
 names: a local variable is renamed
 names: the step function is renamed
@@ -84,7 +85,6 @@ names: a helper is renamed
 names: a helper is moved to another file
 names: a constant is renamed
 names: an import alias is changed
-names: a module of the project gets an alias
 names: a from-import gets an alias
 code: an operator is changed
 code: an int becomes a float
@@ -95,30 +95,23 @@ code: the order of a dict literal is changed
 code: a comprehension is edited
 code: a nested function is edited
 code: a lambda in the body is edited
-code: a nested default is edited
 code: an async function is edited
-code: the keyword of a call is changed
 helpers: a helper is edited
 helpers: a comment of a helper is edited
 helpers: a helper that is not reached is edited
 helpers: an import that is not used is added
 helpers: a helper of a helper is edited
-helpers: recursion is edited
-helpers: one of two that call each other is edited
 helpers: modules that import each other
 helpers: a builtin is shadowed
 helpers: modules of one name in different folders
 imports: an import in the body is followed
 imports: a relative import is followed
-imports: a literal import_module is followed
 imports: a dynamic getattr of a module is followed
 imports: a package re-exports a helper
-imports: another function of a library is called
 classes: a method is edited
 classes: an inherited method is edited
 classes: an attribute of a base class is edited
 classes: a metaclass is edited
-classes: a property is edited
 classes: a static method is edited
 classes: the methods change places
 classes: a class is renamed
@@ -131,20 +124,15 @@ classes: a pydantic validator is edited
 values: a global constant: an int
 values: a global constant: 1 and 1.0
 values: a global constant: 0.0 and -0.0
-values: a global constant: a nested value
 values: a global constant: the order of a dict
 values: a global constant: the order of a set
-values: a global constant: a regular expression
 values: a global constant: an array
 values: a global constant: an equal array
 values: a global constant: a data frame
-values: a global constant: a logger
-values: a constant of another module
 values: a secret constant is not shown
 values: a helper in a table of functions is edited
 values: a default is edited
 values: a mutable default is edited
-values: a keyword-only default is edited
 values: a default becomes computed
 values: the state of an instance is edited
 values: a callable object is edited
@@ -174,7 +162,6 @@ distributions: a library imported in the body gets another version
 distributions: an editable install is edited
 no source: a function made by exec
 unknown: eval is used
-unknown: globals() is used
 unknown: a helper uses eval
 unknown: a generator is a global
 unknown: an open socket is a global
@@ -182,6 +169,7 @@ unknown: a module is imported by a computed name
 """.strip().splitlines()
 
 NOT_COMPARED = {
+    "unknown: a generator is a global",  # each look takes an element
     "code: an async function is edited",  # `plain()` would be a coroutine
     "distributions: a library is edited in place",  # an installed library counts by its version
 }
@@ -195,7 +183,7 @@ CASES = [
         after={FLOW: RUNNER, **found.after},
         node="work",
         expect="cached" if found.equal else "ran",
-        says=HIT if found.equal else f"not cached: {found.says}" * found.unknown or found.says,
+        says=HIT if found.equal else found.says,
         plain=name not in NOT_COMPARED,
     )
     for name in CHOSEN
@@ -204,7 +192,6 @@ CASES = [
 SEPARATE = [
     "layout: a comment is added",
     "helpers: a helper of a helper is edited",
-    "values: a global constant: an array",
     "distributions: a library gets another version",
     "unknown: eval is used",
     "input: the result of the step above changes",
@@ -294,14 +281,34 @@ def work(a: int, b: int = 2) -> int:
 def p(unused: int = 0):
     return work(a=1, b=2)
 """
-flow("parameter", "the arguments are written in another order", SEVERAL,
-     ("work(a=1, b=2)", "work(b=2, a=1)"), expect="cached")
-flow("parameter", "keywords become positions", SEVERAL, ("work(a=1, b=2)", "work(1, 2)"),
-     expect="cached")
-flow("parameter", "a default is no longer written", SEVERAL, ("work(a=1, b=2)", "work(1)"),
-     expect="cached")
-flow("parameter", "a parameter of the pipeline that reaches no step", SEVERAL, expect="cached",
-     calls=("p(1)", "p(2)"))
+flow(
+    "parameter",
+    "the arguments are written in another order",
+    SEVERAL,
+    ("work(a=1, b=2)", "work(b=2, a=1)"),
+    expect="cached",
+)
+flow(
+    "parameter",
+    "keywords become positions",
+    SEVERAL,
+    ("work(a=1, b=2)", "work(1, 2)"),
+    expect="cached",
+)
+flow(
+    "parameter",
+    "a default is no longer written",
+    SEVERAL,
+    ("work(a=1, b=2)", "work(1)"),
+    expect="cached",
+)
+flow(
+    "parameter",
+    "a parameter of the pipeline that reaches no step",
+    SEVERAL,
+    expect="cached",
+    calls=("p(1)", "p(2)"),
+)
 ARRAY = """
 import numpy as np
 
@@ -313,37 +320,100 @@ def work(data: np.ndarray) -> float:
 def p(data: np.ndarray):
     return work(data)
 """
-flow("parameter", "an array with the same content", ARRAY, expect="cached",
-     calls=("p(np.arange(3))", "p(np.array([0, 1, 2]))"))
-flow("parameter", "an array with another content", ARRAY, expect="ran",
-     says="input data changed (the call of the pipeline",
-     calls=("p(np.arange(3))", "p(np.arange(4))"))
+flow(
+    "parameter",
+    "an array with the same content",
+    ARRAY,
+    expect="cached",
+    calls=("p(np.arange(3))", "p(np.array([0, 1, 2]))"),
+)
+flow(
+    "parameter",
+    "an array with another content",
+    ARRAY,
+    expect="ran",
+    says="input data changed (the call of the pipeline",
+    calls=("p(np.arange(3))", "p(np.arange(4))"),
+)
 FILE = PARAMETER.replace("{0}", "Path")
-flow("parameter", "a file with the same content", FILE, expect="cached",
-     calls=("p(Path('rows.csv'))", "p(Path('rows.csv'))"),
-     files=({"rows.csv": "1\n"}, {"rows.csv": "1\n"}))
-flow("parameter", "a file with another content", FILE, expect="ran", says="input n changed",
-     calls=("p(Path('rows.csv'))", "p(Path('rows.csv'))"),
-     files=({"rows.csv": "1\n"}, {"rows.csv": "2\n"}))
+flow(
+    "parameter",
+    "a file with the same content",
+    FILE,
+    expect="cached",
+    calls=("p(Path('rows.csv'))", "p(Path('rows.csv'))"),
+    files=({"rows.csv": "1\n"}, {"rows.csv": "1\n"}),
+)
+flow(
+    "parameter",
+    "a file with another content",
+    FILE,
+    expect="ran",
+    says="input n changed",
+    gap="a Path given to the pipeline counts by its name",
+    calls=("p(Path('rows.csv'))", "p(Path('rows.csv'))"),
+    files=({"rows.csv": "1\n"}, {"rows.csv": "2\n"}),
+)
 
 # Inputs.
 
-flow("input", "the result of the step above changes", TWO, ("[1, 2, 3]", "[1, 2, 4]"),
-     expect="ran", says="input numbers changed (make.output ", also={"make": "ran"})
-flow("input", "a comment is added to the step above", TWO, ("    return [", "    # new\n    return ["),
-     expect="cached", also={"make": "cached"})
-flow("input", "the step above is renamed", TWO, ("make", "load"), expect="cached",
-     also={"load": "cached"})
-flow("input", "another step gives the same content", TWO,
-     ("@pipeline", "@step\ndef other() -> list[int]:\n    return [1, 2, *[3]]\n\n@pipeline"),
-     ("work(make())", "work(other())"), expect="cached", also={"other": "ran"})
-flow("input", "a parameter instead of the step above, same value", TWO,
-     ("work(make())", "work([1, 2, 3])"), expect="ran", says="input numbers ")
-flow("input", "one of several in a list changes", TWO.replace("work(make())", "work([one(1), one(2)])")
-     .replace("@pipeline", "@step\ndef one(n: int) -> int:\n    return n\n\n@pipeline"),
-     ("one(2)", "one(3)"), expect="ran", says="input numbers changed (one.output, one_2.output ",
-     also={"one": "cached", "one_2": "ran"})
-flow("input", "two inputs are swapped", """
+flow(
+    "input",
+    "the result of the step above changes",
+    TWO,
+    ("[1, 2, 3]", "[1, 2, 4]"),
+    expect="ran",
+    says="input numbers changed (make.output ",
+    also={"make": "ran"},
+)
+flow(
+    "input",
+    "a comment is added to the step above",
+    TWO,
+    ("    return [", "    # new\n    return ["),
+    expect="cached",
+    also={"make": "cached"},
+)
+flow(
+    "input",
+    "the step above is renamed",
+    TWO,
+    ("make", "load"),
+    expect="cached",
+    also={"load": "cached"},
+)
+flow(
+    "input",
+    "another step gives the same content",
+    TWO,
+    ("@pipeline", "@step\ndef other() -> list[int]:\n    return [1, 2, *[3]]\n\n@pipeline"),
+    ("work(make())", "work(other())"),
+    expect="cached",
+    also={"other": "ran"},
+)
+flow(
+    "input",
+    "a parameter instead of the step above, same value",
+    TWO,
+    ("work(make())", "work([1, 2, 3])"),
+    expect="ran",
+    says="input numbers ",
+)
+flow(
+    "input",
+    "one of several in a list changes",
+    TWO.replace("work(make())", "work([one(1), one(2)])").replace(
+        "@pipeline", "@step\ndef one(n: int) -> int:\n    return n\n\n@pipeline"
+    ),
+    ("one(2)", "one(3)"),
+    expect="ran",
+    says="input numbers changed (one.output, one_2.output ",
+    also={"one": "cached", "one_2": "ran"},
+)
+flow(
+    "input",
+    "two inputs are swapped",
+    """
     @step
     def one(n: int) -> int:
         return n
@@ -356,8 +426,12 @@ flow("input", "two inputs are swapped", """
     def p():
         a, b = one(1), one(2)
         return work(a, b)
-    """, ("work(a, b)", "work(b, a)"), expect="ran", says="input a changed (one_2.output ",
-     also={"one": "cached", "one_2": "cached"})
+    """,
+    ("work(a, b)", "work(b, a)"),
+    expect="ran",
+    says="input a changed (one_2.output ",
+    also={"one": "cached", "one_2": "cached"},
+)
 
 # Early cutoff: the step above is edited, runs again and gives the same bytes.
 
@@ -385,8 +459,14 @@ def cutoff(what: str, kind: str, body: str, imports: str = "") -> None:
     """Add a case in which a step with this output gives the same again."""
     body = body if "return" in body else f"return {body}"
     text = CUTOFF.format(kind=kind, body=body.replace("\n", "\n    "), imports=imports)
-    flow("early cutoff", f"the step above gives the same {what} again", text,
-         ("SPEED = 1", "SPEED = 2"), expect="cached", also={"make": "ran"})
+    flow(
+        "early cutoff",
+        f"the step above gives the same {what} again",
+        text,
+        ("SPEED = 1", "SPEED = 2"),
+        expect="cached",
+        also={"make": "ran"},
+    )
 
 
 cutoff("int", "int", "41 + SPEED // 9")
@@ -396,45 +476,88 @@ cutoff("bytes", "bytes", "bytes(range(256))")
 cutoff("list", "list[int]", "[1, 2, 3]")
 cutoff("dictionary", "dict[str, float]", "{'b': 0.1, 'a': -0.0}")
 cutoff("set", "set[str]", "{'a', 'b', 'c', str(SPEED // 9)}")
-cutoff("dataclass", "Model", "Model([0.5], 'm')",
-       "from dataclasses import dataclass\n\n@dataclass\nclass Model:\n    weights: list[float]\n    name: str")
-cutoff("pydantic model", "Settings", "Settings(rate=2)",
-       "from pydantic import BaseModel\n\nclass Settings(BaseModel):\n    rate: float = 0.1")
-cutoff("named tuple", "Point", "Point(1, 2)",
-       "from collections import namedtuple\n\nPoint = namedtuple('Point', 'x y')")
-cutoff("enum member", "Color", "Color.RED",
-       "import enum\n\nclass Color(enum.Enum):\n    RED = 1")
-cutoff("instant", "datetime", "datetime(2024, 5, 1, 12, tzinfo=ZoneInfo('Europe/Berlin'))",
-       "from datetime import datetime\nfrom zoneinfo import ZoneInfo")
+cutoff(
+    "dataclass",
+    "Model",
+    "Model([0.5], 'm')",
+    "from dataclasses import dataclass\n\n@dataclass\nclass Model:\n    weights: list[float]\n    name: str",
+)
+cutoff(
+    "pydantic model",
+    "Settings",
+    "Settings(rate=2)",
+    "from pydantic import BaseModel\n\nclass Settings(BaseModel):\n    rate: float = 0.1",
+)
+cutoff(
+    "named tuple",
+    "Point",
+    "Point(1, 2)",
+    "from collections import namedtuple\n\nPoint = namedtuple('Point', 'x y')",
+)
+cutoff("enum member", "Color", "Color.RED", "import enum\n\nclass Color(enum.Enum):\n    RED = 1")
+cutoff(
+    "instant",
+    "datetime",
+    "datetime(2024, 5, 1, 12, tzinfo=ZoneInfo('Europe/Berlin'))",
+    "from datetime import datetime\nfrom zoneinfo import ZoneInfo",
+)
 cutoff("decimal", "Decimal", "Decimal('1.50')", "from decimal import Decimal")
 cutoff("UUID", "UUID", "UUID(int=7)", "from uuid import UUID")
 cutoff("file", "Path", "Path('made.txt').write_text('rows')\nreturn Path('made.txt')")
-cutoff("folder", "Path",
-       "Path('made/in').mkdir(parents=True, exist_ok=True)\n"
-       "Path('made/in/a.txt').write_text('a')\nreturn Path('made')")
+cutoff(
+    "folder",
+    "Path",
+    "Path('made/in').mkdir(parents=True, exist_ok=True)\n"
+    "Path('made/in/a.txt').write_text('a')\nreturn Path('made')",
+)
 cutoff("array", "np.ndarray", "np.arange(12.0).reshape(3, 4).T", "import numpy as np")
-cutoff("data frame with index, time zone and categories", "pd.DataFrame",
-       "pd.DataFrame({'c': pd.Categorical(['a', 'b'], ordered=True), 'x': [1, None]}, "
-       "index=pd.date_range('2024-05-01', periods=2, tz='Europe/Berlin', name='day'))",
-       "import pandas as pd")
-cutoff("pandas series", "pd.Series", "pd.Series([1.5, 2.5], name='s', index=['a', 'b'])",
-       "import pandas as pd")
-cutoff("polars frame", "pl.DataFrame", "pl.DataFrame({'a': [1, None], 'b': ['x', 'y']})",
-       "import polars as pl")
-cutoff("arrow table", "pa.Table", "pa.table({'a': [1, None], 'b': ['x', 'y']})",
-       "import pyarrow as pa")
+cutoff(
+    "data frame with index, time zone and categories",
+    "pd.DataFrame",
+    "pd.DataFrame({'c': pd.Categorical(['a', 'b'], ordered=True), 'x': [1, None]}, "
+    "index=pd.date_range('2024-05-01', periods=2, tz='Europe/Berlin', name='day'))",
+    "import pandas as pd",
+)
+cutoff(
+    "pandas series",
+    "pd.Series",
+    "pd.Series([1.5, 2.5], name='s', index=['a', 'b'])",
+    "import pandas as pd",
+)
+cutoff(
+    "polars frame",
+    "pl.DataFrame",
+    "pl.DataFrame({'a': [1, None], 'b': ['x', 'y']})",
+    "import polars as pl",
+)
+cutoff(
+    "arrow table", "pa.Table", "pa.table({'a': [1, None], 'b': ['x', 'y']})", "import pyarrow as pa"
+)
 cutoff("list of arrays", "list[np.ndarray]", "[np.zeros(3), np.ones(2)]", "import numpy as np")
-cutoff("linear model", "LinearRegression", "LinearRegression().fit([[0.0], [1.0], [2.0]], [1, 3, 5])",
-       "from sklearn.linear_model import LinearRegression")
-cutoff("random forest", "RandomForestClassifier",
-       "RandomForestClassifier(3, random_state=0).fit([[0], [1], [2], [3]], [0, 0, 1, 1])",
-       "from sklearn.ensemble import RandomForestClassifier")
-cutoff("pipeline of estimators", "Pipeline",
-       "make_pipeline(StandardScaler(), LinearRegression()).fit([[0.0], [1.0], [3.0]], [1, 3, 5])",
-       "from sklearn.linear_model import LinearRegression\n"
-       "from sklearn.pipeline import Pipeline, make_pipeline\n"
-       "from sklearn.preprocessing import StandardScaler")
-flow("early cutoff", "the step above gives the same batches again", """
+cutoff(
+    "linear model",
+    "LinearRegression",
+    "LinearRegression().fit([[0.0], [1.0], [2.0]], [1, 3, 5])",
+    "from sklearn.linear_model import LinearRegression",
+)
+cutoff(
+    "random forest",
+    "RandomForestClassifier",
+    "RandomForestClassifier(3, random_state=0).fit([[0], [1], [2], [3]], [0, 0, 1, 1])",
+    "from sklearn.ensemble import RandomForestClassifier",
+)
+cutoff(
+    "pipeline of estimators",
+    "Pipeline",
+    "make_pipeline(StandardScaler(), LinearRegression()).fit([[0.0], [1.0], [3.0]], [1, 3, 5])",
+    "from sklearn.linear_model import LinearRegression\n"
+    "from sklearn.pipeline import Pipeline, make_pipeline\n"
+    "from sklearn.preprocessing import StandardScaler",
+)
+flow(
+    "early cutoff",
+    "the step above gives the same batches again",
+    """
     from collections.abc import Iterator
 
     SPEED = 1
@@ -452,11 +575,11 @@ flow("early cutoff", "the step above gives the same batches again", """
     @pipeline
     def p():
         return work(make())
-    """, ("SPEED = 1", "SPEED = 2"), expect="cached", also={"make": "ran"})
-flow("early cutoff", "the step above gives 1.0 instead of 1", TWO,
-     ("-> list[int]", "-> list"), ("numbers: list[int]", "numbers: list"), expect="cached",
-     also={"make": "ran"})
-CASES.pop()
+    """,
+    ("SPEED = 1", "SPEED = 2"),
+    expect="cached",
+    also={"make": "ran"},
+)
 
 # Declared outputs.
 
@@ -469,36 +592,88 @@ def work() -> Annotated[int, "total"]:
 def p():
     return work()
 """
-flow("outputs", "an output is renamed", NAMED, ('"total"', '"sum"'), expect="ran",
-     says="declared outputs: total: int → sum: int")
-flow("outputs", "the type of an output changes", NAMED, ("Annotated[int,", "Annotated[float | int,"),
-     expect="ran", says="declared outputs: total: int → total: float | int")
-flow("outputs", "an output is named by an option", TWO,
-     ("@step\ndef work", "@step(outputs=['total'])\ndef work"), expect="ran",
-     says="declared outputs: output: int → total: int")
-flow("outputs", "an output is added", NAMED, ('Annotated[int, "total"]',
-     'tuple[Annotated[int, "total"], Annotated[str, "unit"]]'), ("return 6", "return 6, 'm'"),
-     expect="ran", says="declared outputs: total: int → total: int, unit: str")
+flow(
+    "outputs",
+    "an output is renamed",
+    NAMED,
+    ('"total"', '"sum"'),
+    expect="ran",
+    says="declared outputs: total: int → sum: int",
+)
+flow(
+    "outputs",
+    "the type of an output changes",
+    NAMED,
+    ("Annotated[int,", "Annotated[float | int,"),
+    expect="ran",
+    says="declared outputs: total: int → total: float | int",
+)
+flow(
+    "outputs",
+    "an output is named by an option",
+    TWO,
+    ("@step\ndef work", "@step(outputs=['total'])\ndef work"),
+    expect="ran",
+    says="declared outputs: output: int → total: int",
+)
+flow(
+    "outputs",
+    "an output is added",
+    NAMED,
+    ('Annotated[int, "total"]', 'tuple[Annotated[int, "total"], Annotated[str, "unit"]]'),
+    ("return 6", "return 6, 'm'"),
+    expect="ran",
+    says="declared outputs: total: int → total: int, unit: str",
+)
 
 # Names and options that do not count.
 
 for _edit, _old, _new in (
     ("the step gets a name", "@step\ndef work", "@step(name='work')\ndef work_on"),
-    ("tags, retries and resources are added", "@step\ndef work",
-     "@step(tags=['t'], retries=2, resources={'cpu': 1})\ndef work"),
-    ("a hook is added", "@step\ndef work", "@step(on_success=print, on_hit=len)\ndef work"),
+    (
+        "tags, retries and resources are added",
+        "@step\ndef work",
+        "@step(tags=['t'], retries=2, resources={'cpu': 1})\ndef work",
+    ),
+    ("a hook is added", "@step\ndef work", "@step(on_success=id, on_hit=id)\ndef work"),
 ):
-    flow("options", _edit, TWO, (_old, _new), *([("work(make", "work_on(make")] * ("work_on" in _new)),
-         expect="cached")
-flow("options", "the pipeline is renamed: a hit across pipelines", TWO, ("def p()", "def q()"),
-     expect="cached", calls=("p()", "q()"))
-flow("options", "a step is only to run after another", TWO, ("work(make())", "work.after(make())(make())"),
-     expect="cached")
-flow("options", "the step moves into a nested pipeline", TWO,
-     ("@pipeline\ndef p():", "@pipeline\ndef inner():"),
-     ("return work(make())", "return work(make())\n\n@pipeline\ndef p():\n    return inner()"),
-     node="inner/work", expect="cached", also={"inner/make": "cached"})
-flow("options", "two steps of one function in one run", """
+    flow(
+        "options",
+        _edit,
+        TWO,
+        (_old, _new),
+        *([("work(make", "work_on(make")] * ("work_on" in _new)),
+        expect="cached",
+    )
+flow(
+    "options",
+    "the pipeline is renamed: a hit across pipelines",
+    TWO,
+    ("def p()", "def q()"),
+    expect="cached",
+    calls=("p()", "q()"),
+)
+flow(
+    "options",
+    "a step is only to run after another",
+    TWO,
+    ("work(make())", "work.after(make())(make())"),
+    expect="cached",
+)
+flow(
+    "options",
+    "the step moves into a nested pipeline",
+    TWO,
+    ("@pipeline\ndef p():", "@pipeline\ndef inner():"),
+    ("return work(make())", "return work(make())\n\n@pipeline\ndef p():\n    return inner()"),
+    node="inner/work",
+    expect="cached",
+    also={"inner/make": "cached"},
+)
+flow(
+    "options",
+    "two steps of one function in one run",
+    """
     def double(n: int) -> int:
         return 2 * n
 
@@ -508,45 +683,147 @@ flow("options", "two steps of one function in one run", """
     def p():
         first = one(4)
         return work.after(first)(4)
-    """, ("one(4)", "one(5)"), ("(first)(4)", "(first)(5)"), expect="cached", also={"one": "ran"})
+    """,
+    ("one(4)", "one(5)"),
+    ("(first)(4)", "(first)(5)"),
+    expect="cached",
+    also={"one": "ran"},
+)
 
 # Switches.
 
 OFF = "caching is switched off"
-flow("switch", "@step(cache=False)", TWO, ("@step\ndef work", "@step(cache=False)\ndef work"),
-     expect="ran", says=OFF, also={"make": "cached"})
-flow("switch", "@step(cache=False) is taken away", TWO.replace("@step\ndef work", "@step(cache=False)\ndef work"),
-     ("@step(cache=False)", "@step"), expect="ran", says="the earlier result may not be reused")
-flow("switch", "@pipeline(cache=False)", TWO, ("@pipeline", "@pipeline(cache=False)"),
-     expect="ran", says=OFF, also={"make": "ran"})
-flow("switch", "@step(cache=True) in @pipeline(cache=False)", TWO,
-     ("@pipeline", "@pipeline(cache=False)"), ("@step\ndef work", "@step(cache=True)\ndef work"),
-     expect="cached", also={"make": "ran"})
-flow("switch", "@pipeline(cache=False) inside another pipeline", TWO,
-     ("@pipeline\ndef p():", "@pipeline(cache=False)\ndef inner():"),
-     ("return work(make())", "return work(make())\n\n@pipeline\ndef p():\n    return inner()"),
-     node="inner/work", expect="ran", says=OFF)
-flow("switch", "with_options(cache=False)", TWO, expect="ran", says=OFF, also={"make": "ran"},
-     calls=("p()", "p.with_options(cache=False)()"))
-flow("switch", "the run after with_options(cache=False)", TWO, expect="cached",
-     calls=("p.with_options(cache=False)()", "p()"))
-flow("switch", "ZENLIB_CACHE=false", TWO, expect="ran", says=OFF,
-     env=({}, {"ZENLIB_CACHE": "false"}))
-flow("switch", "with_options(cache=True) over ZENLIB_CACHE=false", TWO, expect="cached",
-     env=({}, {"ZENLIB_CACHE": "false"}), calls=("p()", "p.with_options(cache=True)()"))
+flow(
+    "switch",
+    "@step(cache=False)",
+    TWO,
+    ("@step\ndef work", "@step(cache=False)\ndef work"),
+    expect="ran",
+    says=OFF,
+    also={"make": "cached"},
+)
+flow(
+    "switch",
+    "@step(cache=False) is taken away",
+    TWO.replace("@step\ndef work", "@step(cache=False)\ndef work"),
+    ("@step(cache=False)", "@step"),
+    expect="ran",
+    says="the earlier result may not be reused",
+    gap="the last run's results are taken without asking whether they may be",
+)
+flow(
+    "switch",
+    "@pipeline(cache=False)",
+    TWO,
+    ("@pipeline", "@pipeline(cache=False)"),
+    expect="ran",
+    says=OFF,
+    also={"make": "ran"},
+)
+flow(
+    "switch",
+    "@step(cache=True) in @pipeline(cache=False)",
+    TWO,
+    ("@pipeline", "@pipeline(cache=False)"),
+    ("@step\ndef work", "@step(cache=True)\ndef work"),
+    expect="cached",
+    also={"make": "ran"},
+)
+flow(
+    "switch",
+    "@pipeline(cache=False) inside another pipeline",
+    TWO,
+    ("@pipeline\ndef p():", "@pipeline(cache=False)\ndef inner():"),
+    ("return work(make())", "return work(make())\n\n@pipeline\ndef p():\n    return inner()"),
+    node="inner/work",
+    expect="ran",
+    says=OFF,
+)
+flow(
+    "switch",
+    "with_options(cache=False)",
+    TWO,
+    expect="ran",
+    says=OFF,
+    also={"make": "ran"},
+    calls=("p()", "p.with_options(cache=False)()"),
+)
+flow(
+    "switch",
+    "the run after with_options(cache=False)",
+    TWO,
+    expect="cached",
+    calls=("p.with_options(cache=False)()", "p()"),
+)
+flow(
+    "switch", "ZENLIB_CACHE=false", TWO, expect="ran", says=OFF, env=({}, {"ZENLIB_CACHE": "false"})
+)
+flow(
+    "switch",
+    "with_options(cache=True) over ZENLIB_CACHE=false",
+    TWO,
+    expect="cached",
+    env=({}, {"ZENLIB_CACHE": "false"}),
+    calls=("p()", "p.with_options(cache=True)()"),
+    gap="cache=True of a run does not reach over the settings",
+)
+flow(
+    "switch",
+    "with_options(cache=False) over @step(cache=True)",
+    TWO.replace("@step\ndef work", "@step(cache=True)\ndef work"),
+    expect="ran",
+    says=OFF,
+    calls=("p()", "p.with_options(cache=False)()"),
+    gap="cache=False of a run counts like that of a pipeline, which a step overrules",
+)
+flow(
+    "switch",
+    "the run after @pipeline(cache=False) inside another one",
+    TWO.replace("@pipeline\ndef p():", "@pipeline(cache=False)\ndef inner():").replace(
+        "return work(make())", "return work(make())\n\n@pipeline\ndef p():\n    return inner()"
+    ),
+    ("(cache=False)", ""),
+    node="inner/work",
+    expect="cached",
+    gap="what a nested pipeline with cache=False computes is not kept for later runs",
+)
 
 # Time.
 
 DAILY = TWO.replace("@step\ndef work", "@step(expires=86_400)\ndef work")
 flow("expires", "after a day, 20 hours later", DAILY, expect="cached", between=("age",))
-flow("expires", "after a day, 40 hours later", DAILY, expect="ran", between=("age", "age"),
-     says="expired")
-flow("expires", "after a day, 40 hours later, with a hit after 20", DAILY, expect="ran",
-     between=("age", "again", "age"), says="expired")
-flow("expires", "after 50 ms, 100 ms later", TWO.replace("@step\ndef work", "@step(expires=0.05)\ndef work"),
-     expect="ran", says="expired", between=("wait",))
-flow("expires", "the time is made longer", DAILY, ("86_400", "864_000"), expect="cached",
-     between=("age", "age"))
+flow(
+    "expires",
+    "after a day, 40 hours later",
+    DAILY,
+    expect="ran",
+    between=("age", "age"),
+    says="expired",
+)
+flow(
+    "expires",
+    "after a day, 40 hours later, with a hit after 20",
+    DAILY,
+    expect="ran",
+    between=("age", "again", "age"),
+    says="expired",
+)
+flow(
+    "expires",
+    "after 50 ms, 100 ms later",
+    TWO.replace("@step\ndef work", "@step(expires=0.05)\ndef work"),
+    expect="ran",
+    says="expired",
+    between=("wait",),
+)
+flow(
+    "expires",
+    "the time is made longer",
+    DAILY,
+    ("86_400", "864_000"),
+    expect="cached",
+    between=("age", "age"),
+)
 
 # What the user says about the key.
 
@@ -559,39 +836,109 @@ def work(n: int, jobs: int) -> int:
 def p(n: int, jobs: int):
     return work(n, jobs)
 """
-flow("ignore", "an ignored parameter changes", IGNORE, expect="cached", calls=("p(1, 1)", "p(1, 8)"))
-flow("ignore", "another parameter changes", IGNORE, expect="ran", says="parameter n: 1 → 2",
-     calls=("p(1, 1)", "p(2, 8)"))
-flow("ignore", "a parameter is no longer ignored", IGNORE, ('(ignore=["jobs"])', ""), expect="ran",
-     says="ignore", calls=("p(1, 1)", "p(1, 1)"))
+flow(
+    "ignore", "an ignored parameter changes", IGNORE, expect="cached", calls=("p(1, 1)", "p(1, 8)")
+)
+flow(
+    "ignore",
+    "another parameter changes",
+    IGNORE,
+    expect="ran",
+    says="parameter n: 1 → 2",
+    calls=("p(1, 1)", "p(2, 8)"),
+)
+flow(
+    "ignore",
+    "a parameter is no longer ignored",
+    IGNORE,
+    ('(ignore=["jobs"])', ""),
+    expect="ran",
+    says="ignored parameters: jobs → none",
+    calls=("p(1, 1)", "p(1, 1)"),
+)
 VERSION = TWO.replace("@step\ndef work", "@step(version='1')\ndef work")
-flow("version", "the code is edited, the version is not", VERSION, ("sum(numbers)", "max(numbers)"),
-     expect="cached")
-flow("version", "the version is changed, the code is not", VERSION, ("'1'", "'2'"), expect="ran",
-     says="version 1 → 2")
-flow("version", "an input changes under a version", VERSION, ("[1, 2, 3]", "[1, 2, 4]"),
-     expect="ran", says="input numbers changed")
-flow("version", "a version is given for the first time", VERSION.replace("(version='1')", ""),
-     ("@step\ndef work", "@step(version='1')\ndef work"), expect="ran", says="the code changed")
+flow(
+    "version",
+    "the code is edited, the version is not",
+    VERSION,
+    ("sum(numbers)", "max(numbers)"),
+    expect="cached",
+)
+flow(
+    "version",
+    "the version is changed, the code is not",
+    VERSION,
+    ("'1'", "'2'"),
+    expect="ran",
+    says="version 1 → 2",
+)
+flow(
+    "version",
+    "an input changes under a version",
+    VERSION,
+    ("[1, 2, 3]", "[1, 2, 4]"),
+    expect="ran",
+    says="input numbers changed",
+)
+flow(
+    "version",
+    "a version is given for the first time",
+    VERSION.replace("(version='1')", ""),
+    ("@step\ndef work", "@step(version='1')\ndef work"),
+    expect="ran",
+    says="the code changed",
+)
 DEPENDS = TWO.replace("@step\ndef work", "@step(depends_on=[{0}])\ndef work")
 RULES = DEPENDS.replace("{0}", "'rules.txt'")
-flow("depends_on", "a file is edited", RULES, expect="ran", says="file rules.txt changed",
-     files=({"rules.txt": "strict"}, {"rules.txt": "mild"}))
-flow("depends_on", "a file is written again, unchanged", RULES, expect="cached",
-     files=({"rules.txt": "strict"}, {"rules.txt": "strict"}))
-flow("depends_on", "a file is added to a folder", DEPENDS.replace("{0}", "'rules'"), expect="ran",
-     says="file rules/b.txt added", files=({"rules/a.txt": "a"}, {"rules/a.txt": "a", "rules/b.txt": "b"}))
+flow(
+    "depends_on",
+    "a file is edited",
+    RULES,
+    expect="ran",
+    says="file rules.txt changed",
+    files=({"rules.txt": "strict"}, {"rules.txt": "mild"}),
+)
+flow(
+    "depends_on",
+    "a file is written again, unchanged",
+    RULES,
+    expect="cached",
+    files=({"rules.txt": "strict"}, {"rules.txt": "strict"}),
+)
+flow(
+    "depends_on",
+    "a file is added to a folder",
+    DEPENDS.replace("{0}", "'rules'"),
+    expect="ran",
+    says="file rules/b.txt added",
+    files=({"rules/a.txt": "a"}, {"rules/a.txt": "a", "rules/b.txt": "b"}),
+)
 FEATURES = "proj/features.py"
 CLEAN = "def clean(x):\n    return x\n"
-flow("depends_on", "a function is edited",
-     "from proj.features import clean\n" + DEPENDS.replace("{0}", "clean"), expect="ran",
-     says="helper proj.features.clean changed",
-     files=({FEATURES: CLEAN}, {FEATURES: CLEAN.replace("x\n", "-x\n")}))
+flow(
+    "depends_on",
+    "a function is edited",
+    "from proj.features import clean\n" + DEPENDS.replace("{0}", "clean"),
+    expect="ran",
+    says="helper proj.features.clean changed",
+    files=({FEATURES: CLEAN}, {FEATURES: CLEAN.replace("x\n", "-x\n")}),
+)
 MODULE = "from proj import features\n" + DEPENDS.replace("{0}", "features")
-flow("depends_on", "a module is edited", MODULE, expect="ran", says="module proj.features changed",
-     files=({FEATURES: CLEAN}, {FEATURES: CLEAN + "NEW = 1\n"}))
-flow("depends_on", "a module gets a comment", MODULE, expect="cached",
-     files=({FEATURES: CLEAN}, {FEATURES: "# new\n" + CLEAN}))
+flow(
+    "depends_on",
+    "a module is edited",
+    MODULE,
+    expect="ran",
+    says="file proj.features changed (proj/features.py)",
+    files=({FEATURES: CLEAN}, {FEATURES: CLEAN + "NEW = 1\n"}),
+)
+flow(
+    "depends_on",
+    "a module gets a comment",
+    MODULE,
+    expect="cached",
+    files=({FEATURES: CLEAN}, {FEATURES: "# new\n" + CLEAN}),
+)
 
 # What became of the stored files.
 
@@ -613,30 +960,137 @@ def p():
 GONE = "its files are gone"
 WAKE = ("data.sum()", "data.max()")
 for _action in ("delete", "truncate"):
-    flow("stored", f"{_action} a file of its output", STORED, node="make", expect="ran", says=GONE,
-         between=(_action,), target="make", also={"work": "cached"})
-    flow("stored", f"{_action} a file of its input, and edit it", STORED, WAKE, expect="ran",
-         says="step proj.flow.work changed", between=(_action,), target="make", also={"make": "ran"})
-flow("stored", "flip a bit of its output, which nothing reads", STORED, node="make", expect="cached",
-     between=("flip",), target="make", also={"work": "cached"})
-flow("stored", "flip a bit of its output, and edit what reads it", STORED, WAKE, node="make",
-     expect="ran", between=("flip",), target="make", also={"work": "ran"})
-flow("stored", "flip a bit of its input, and edit it", STORED, WAKE, expect="ran",
-     says="step proj.flow.work changed", between=("flip",), target="make", also={"make": "ran"})
-flow("stored", "delete the records of all artifacts", TWO, expect="ran", says=GONE,
-     between=("forget",))
+    flow(
+        "stored",
+        f"{_action} a file of its output",
+        STORED,
+        node="make",
+        expect="ran",
+        says=GONE,
+        between=(_action,),
+        target="make",
+        also={"work": "cached"},
+    )
+    flow(
+        "stored",
+        f"{_action} a file of its input, and edit it",
+        STORED,
+        WAKE,
+        expect="ran",
+        says="step proj.flow.work changed",
+        between=(_action,),
+        target="make",
+        also={"make": "ran"},
+    )
+flow(
+    "stored",
+    "flip a bit of its output, which nothing reads",
+    STORED,
+    node="make",
+    expect="cached",
+    between=("flip",),
+    target="make",
+    also={"work": "cached"},
+)
+flow(
+    "stored",
+    "flip a bit of its output, and edit what reads it",
+    STORED,
+    WAKE,
+    node="make",
+    expect="ran",
+    between=("flip",),
+    target="make",
+    also={"work": "ran"},
+)
+flow(
+    "stored",
+    "flip a bit of its input, and edit it",
+    STORED,
+    WAKE,
+    expect="ran",
+    says="step proj.flow.work changed",
+    between=("flip",),
+    target="make",
+    also={"make": "ran"},
+)
+CHAIN = STORED.replace("return work(make())", "return work(twice(make()))").replace(
+    "@pipeline",
+    "@step\ndef twice(data: np.ndarray) -> np.ndarray:\n    return 2 * data\n\n@pipeline",
+)
+flow(
+    "stored",
+    "flip a bit of its input, whose own input is deleted, and edit it",
+    CHAIN,
+    WAKE,
+    expect="ran",
+    says="step proj.flow.work changed",
+    between=("flip", "delete_first"),
+    target="twice",
+    also={"make": "ran", "twice": "ran"},
+)
+flow(
+    "stored",
+    "flip a bit in a list that it is mapped over, and edit it",
+    """
+    import numpy as np
+
+    @step
+    def make() -> list[np.ndarray]:
+        return [np.arange(900.0), np.arange(800.0)]
+
+    @step
+    def work(data: np.ndarray) -> float:
+        return float(data.sum())
+
+    @pipeline
+    def p():
+        return work.map(make())
+    """,
+    WAKE,
+    node="work[0]",
+    expect="ran",
+    says="step proj.flow.work changed",
+    between=("flip",),
+    target="make",
+    also={"make": "ran", "work[1]": "ran"},
+)
+flow(
+    "stored",
+    "delete the records of all artifacts",
+    TWO,
+    expect="ran",
+    says=GONE,
+    between=("forget",),
+)
 
 # Failures, conditions and lists.
 
-FAILS = TWO.replace("    return sum", "    assert os.environ.get('BROKEN') != 'yes'\n    return sum")
-flow("failure", "the step failed the last time", FAILS, expect="ran", says="first run of this step",
-     env=({"BROKEN": "yes"}, {}), also={"make": "cached"})
-flow("failure", "the step fails after an edit", FAILS, ("!= 'yes'", "== 'yes'"), expect="failed",
-     says="step proj.flow.work changed", also={"make": "cached"})
-flow("failure", "a step failed between two runs", TWO.replace("numbers: list[int]) -> int:\n", "numbers: list[int]) -> int:\n    assert sum(numbers) < 9\n"),
-     expect="cached")
-CASES.pop()
-flow("condition", "a condition is no longer true", """
+FAILS = TWO.replace(
+    "    return sum", "    assert os.environ.get('BROKEN') != 'yes'\n    return sum"
+)
+flow(
+    "failure",
+    "the step failed the last time",
+    FAILS,
+    expect="ran",
+    says="first run of this step",
+    env=({"BROKEN": "yes"}, {}),
+    also={"make": "cached"},
+)
+flow(
+    "failure",
+    "the step fails after an edit",
+    FAILS,
+    ("!= 'yes'", "== 'yes'"),
+    expect="failed",
+    says="step proj.flow.work changed",
+    also={"make": "cached"},
+)
+flow(
+    "condition",
+    "a condition is no longer true",
+    """
     @step
     def big(n: int) -> bool:
         return n > 1
@@ -649,9 +1103,19 @@ flow("condition", "a condition is no longer true", """
     def p(n: int):
         with when(big(n)):
             work()
-    """, expect="skipped", says="condition big.output is False", calls=("p(2)", "p(1)"))
-flow("condition", "a condition is true again", CASES[-1].before[FLOW].removeprefix(IMPORTS),
-     expect="cached", calls=("p(2)", "p(2)"), also={"big": "cached"})
+    """,
+    expect="skipped",
+    says="condition big.output is False",
+    calls=("p(2)", "p(1)"),
+)
+flow(
+    "condition",
+    "a condition is true again",
+    CASES[-1].before[FLOW].removeprefix(IMPORTS),
+    expect="cached",
+    calls=("p(2)", "p(2)"),
+    also={"big": "cached"},
+)
 MAPPED = """
 @step
 def make() -> list[int]:
@@ -670,16 +1134,63 @@ def total(numbers: list[int]) -> int:
 def p():
     return total(work.map(make()))
 """
-flow("map", "one item changes: that item", MAPPED, ("[1, 2, 3]", "[1, 2, 4]"), node="work[2]",
-     expect="ran", says="input n changed (make.output[2]", also={"work[0]": "cached", "total": "ran"})
-flow("map", "one item changes: another item", MAPPED, ("[1, 2, 3]", "[1, 2, 4]"), node="work[1]",
-     expect="cached")
-flow("map", "an item is added in front: an old item", MAPPED, ("[1, 2, 3]", "[0, 1, 2, 3]"),
-     node="work[1]", expect="cached", also={"work[0]": "ran", "work[3]": "cached"})
-flow("map", "the items change places: what collects them", MAPPED, ("[1, 2, 3]", "[3, 2, 1]"),
-     node="total", expect="ran", says="input numbers changed", also={"work[0]": "cached"})
-flow("map", "an item that had failed", MAPPED.replace("[1, 2, 3]", "[1, 9, 3]"), ("n < 9", "n < 99"),
-     node="work[1]", expect="ran", says="first run")
-flow("first", "a step that is new in the pipeline", TWO, ("return work(make())",
-     "return new(work(make()))"), ("@pipeline", "@step\ndef new(n: int) -> int:\n    return -n\n\n@pipeline"),
-     node="new", expect="ran", says="first run of this step", also={"work": "cached"})
+flow(
+    "map",
+    "one item changes: that item",
+    MAPPED,
+    ("[1, 2, 3]", "[1, 2, 4]"),
+    node="work[2]",
+    expect="ran",
+    says="input n changed (make.output[2]",
+    also={"work[0]": "cached", "total": "ran"},
+)
+flow(
+    "map",
+    "one item changes: another item",
+    MAPPED,
+    ("[1, 2, 3]", "[1, 2, 4]"),
+    node="work[1]",
+    expect="cached",
+)
+flow(
+    "map",
+    "an item is added in front: an old item",
+    MAPPED,
+    ("[1, 2, 3]", "[0, 1, 2, 3]"),
+    node="work[1]",
+    expect="cached",
+    also={"work[0]": "ran", "work[3]": "cached"},
+)
+flow(
+    "map",
+    "the items change places: what collects them",
+    MAPPED,
+    ("[1, 2, 3]", "[3, 2, 1]"),
+    node="total",
+    expect="ran",
+    says="input numbers changed",
+    also={"work[0]": "cached"},
+)
+SPOILT = MAPPED.replace("n < 9", "n != 2 or 'BROKEN' not in os.environ")
+for _node, _expect in (("work[1]", "ran"), ("work[0]", "cached")):
+    flow(
+        "map",
+        f"one item had failed: {'that' if _expect == 'ran' else 'another'} item",
+        SPOILT,
+        node=_node,
+        expect=_expect,
+        says="first run of this step" * (_expect == "ran"),
+        env=({"BROKEN": "yes"}, {}),
+        also={"make": "cached", "total": "ran"},
+    )
+flow(
+    "first",
+    "a step that is new in the pipeline",
+    TWO,
+    ("return work(make())", "return new(work(make()))"),
+    ("@pipeline", "@step\ndef new(n: int) -> int:\n    return -n\n\n@pipeline"),
+    node="new",
+    expect="ran",
+    says="first run of this step",
+    also={"work": "cached"},
+)

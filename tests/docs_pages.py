@@ -44,7 +44,6 @@ class Loose(doctest.OutputChecker):
         return match(rows(want), rows(got)) is not None
 
 
-
 class Page:
     """One page of the documentation and where its snippets run."""
 

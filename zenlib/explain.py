@@ -11,6 +11,7 @@ from zenlib.display import ago, short_id
 from zenlib.engine import now_us
 from zenlib.errors import NotFound
 from zenlib.fingerprint import Difference, Part, differences
+from zenlib.hashing import compact_json
 from zenlib.records import Code, Source, Status, StepRun
 from zenlib.stores.base import MetadataStore, Span
 
@@ -159,7 +160,8 @@ def _value_reasons(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[s
     ignored = set(new.get("ignored", ()))
     for name in dict.fromkeys((*old["params"], *new["params"])):
         a, b = old["params"].get(name), new["params"].get(name)
-        if a != b and name not in ignored:
+        # As texts: to Python 1 equals True, 0.0 equals -0.0, and dictionaries have no order.
+        if compact_json(a) != compact_json(b) and name not in ignored:
             moved = name in old["inputs"] or name in new["inputs"]
             if not moved:
                 yield f"parameter {name}: {show_param(a)} → {show_param(b)}"
@@ -172,8 +174,14 @@ def _value_reasons(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[s
         else:
             source = f"{y[1]} " if y[1] else ""
             yield f"input {name} changed ({source}{_short(x[0])} → {_short(y[0])})"
+    if old.get("ignored") != new.get("ignored"):
+        yield f"ignored parameters: {_ignored(old)} → {_ignored(new)}"
     if old["outputs"] != new["outputs"]:
         yield f"declared outputs: {_outputs(old)} → {_outputs(new)}"
+
+
+def _ignored(key: Mapping[str, Any]) -> str:
+    return ", ".join(key.get("ignored", ())) or "none"
 
 
 def _outputs(key: Mapping[str, Any]) -> str:

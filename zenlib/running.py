@@ -132,8 +132,10 @@ def _bind(
     try:
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
-        shown = signature.replace(return_annotation=inspect.Signature.empty)
-        raise Invalid(f"pipeline {pipeline.name!r}: {error}; its parameters are {shown}") from None
+        parameters = signature.replace(return_annotation=inspect.Signature.empty)
+        raise Invalid(
+            f"pipeline {pipeline.name!r}: {error}; its parameters are {parameters}"
+        ) from None
     bound.apply_defaults()
     kinds = hints.hints_of(pipeline.fn)
     for name, value in bound.arguments.items():

@@ -60,7 +60,9 @@ class Wiring:
             stored = source.outputs[0][condition.ref.output]
             value = self._stack.shelf.load(self._content(stored), place="a condition")
             if bool(value) is not condition.expected:
-                return f"condition {condition.ref.node}.{condition.ref.output} is {shown(value, 50)}"
+                return (
+                    f"condition {condition.ref.node}.{condition.ref.output} is {shown(value, 50)}"
+                )
         for binding in node.inputs.values():
             lost = self.lost(binding)
             if lost:

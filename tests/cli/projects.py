@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-TRAIN = '''
+TRAIN = """
 from typing import Annotated
 
 from zenlib import log, pipeline, step
@@ -45,7 +45,7 @@ def training(lr: float = 0.5, n: int = 10):
 
 if __name__ == "__main__":
     training()
-'''
+"""
 
 
 class Project:

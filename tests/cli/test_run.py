@@ -7,13 +7,15 @@ import subprocess
 import sys
 import time
 
+import projects
 import pytest
-from projects import TRAIN, project  # noqa: F401 - a fixture
+from projects import TRAIN
 
 from zenlib import Client
 from zenlib.cli.loading import names_in, split
 from zenlib.cli.main import cli
 
+project = projects.project
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and terminals")
 
 
@@ -124,7 +126,9 @@ def test_a_target_that_is_not_there_is_named(project, target, words):
     project.write("notes.txt", "")
     project.write("empty.py", "")
     project.write("json.py", TRAIN)
-    body = "from zenlib import pipeline\n@pipeline\ndef first(): ...\n@pipeline\ndef second(): ...\n"
+    body = (
+        "from zenlib import pipeline\n@pipeline\ndef first(): ...\n@pipeline\ndef second(): ...\n"
+    )
     project.write("two.py", body)
     answer = project.run(target)
     assert (answer.code, answer.out) == (2, "")
@@ -218,7 +222,7 @@ def test_a_target_is_split_at_the_colon_behind_the_file(target, parts):
 # Parameters
 
 
-KINDS = '''
+KINDS = """
 import dataclasses, datetime, decimal, enum, pathlib, typing, uuid
 from pydantic import BaseModel
 from zenlib import pipeline, step
@@ -243,7 +247,7 @@ def keep(value) -> str:
 @pipeline
 def {name}(value{hint}):
     return keep(value)
-'''
+"""
 
 
 @pytest.mark.parametrize(
@@ -431,7 +435,9 @@ def test_tags_are_added_to_those_of_the_pipeline(project):
 
 def test_another_stack_is_used_and_named_in_the_hint(project):
     project.zen("init")
-    project.zen("stack", "register", "other", "--metadata-store", "./o.db", "--artifact-store", "./o")
+    project.zen(
+        "stack", "register", "other", "--metadata-store", "./o.db", "--artifact-store", "./o"
+    )
     answer = project.run("train.py", "--stack", "other")
     assert answer.code == 0
     assert "· stack other" in answer.err

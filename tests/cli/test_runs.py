@@ -4,8 +4,8 @@ import shlex
 import subprocess
 import sys
 
+import projects
 import pytest
-from projects import project  # noqa: F401 - a fixture
 
 from zenlib import Client
 from zenlib.cli import lines
@@ -14,6 +14,7 @@ from zenlib.cli.output import Output
 from zenlib.hashing import new_id
 from zenlib.records import Run, StepRun
 
+project = projects.project
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX pipes")
 
 
@@ -101,7 +102,16 @@ def test_runs_of_one_millisecond_are_told_apart(zen):
     Client().stack.metadata.put(Run(id=first, **record), Run(id=second, **record))
     shown = [row.split()[0] for row in zen("runs", "list").out.splitlines()[1:]]
     assert shown == ["01890a5d-ac96-775", "01890a5d-ac96-774"]
-    assert zen("runs", "show", shown[0], "--json").code in (0, 2)
+    assert zen("runs", "show", shown[0], "--json").json["id"] == second
+
+
+def test_a_plan_of_a_newer_version_does_not_spoil_the_listing(zen):
+    plan = {"format": 99}
+    Client().stack.metadata.put(Run(pipeline="p", status="completed", started_us=1, plan=plan))
+    assert zen("runs", "list", "--json").json[0]["counts"] is None
+    answer = zen("runs", "show", "latest")
+    assert answer.code == 2
+    assert "this plan has format 99" in answer.err
 
 
 def test_too_many_steps_are_not_counted(zen):
@@ -109,7 +119,7 @@ def test_too_many_steps_are_not_counted(zen):
     run = Run(pipeline="big", status="completed", started_us=1, plan={"nodes": nodes})
     Client().stack.metadata.put(run)
     assert zen("runs", "list", "--json").json[0]["counts"] is None
-    assert "many" in zen("runs", "list").out
+    assert "?" in zen("runs", "list").out
 
 
 @pytest.mark.parametrize("columns", [20, 40, 80, 200])
@@ -430,7 +440,9 @@ def test_ids_and_pipelines_are_completed(history, capfd, monkeypatch):
 
 
 @pytest.mark.parametrize("room", [1, 2, 5, 17, 80])
-@pytest.mark.parametrize("text", ["", "a b c", "x" * 50, "日本語 テキスト 日本", "one  two", "🚀" * 9])
+@pytest.mark.parametrize(
+    "text", ["", "a b c", "x" * 50, "日本語 テキスト 日本", "one  two", "🚀" * 9]
+)
 def test_folding_loses_no_letter(text, room):
     rows = lines.fold(text, room)
     assert "".join(rows).replace(" ", "") == text.replace(" ", "")

@@ -348,6 +348,61 @@ def test_functions_of_a_script_run_in_workers_without_a_main_guard(tmp_path):
     assert (out.strip(), err) == ("[3, 6, 9, 12, 15, 18] True", "")
 
 
+def test_classes_of_a_script_arrive_in_workers_and_come_back(tmp_path):
+    script = write(
+        tmp_path,
+        """
+        from __future__ import annotations
+        import enum, os
+        from dataclasses import dataclass
+        from typing import Annotated, NamedTuple
+        from zenlib import step, pipeline
+        class Kind(enum.Enum):
+            A = "a"
+        @dataclass
+        class Model:
+            weights: list[float]
+            kind: Kind
+        class Cannot:
+            lock = __import__("threading").Lock()
+        @step
+        def fit() -> Annotated[Model, "model"]:
+            return Model([0.5], Kind.A)
+        @step(isolated=True)
+        def double(model) -> Annotated[Model, "model"]:
+            return type(model)([2 * w for w in model.weights], model.kind)
+        @step(isolated=True)
+        def programs() -> str:
+            return os.environ.get("PYTHONPATH", "none")
+        @pipeline
+        def p():
+            return double(fit()), programs()
+        print(p().outputs.load())
+        """,
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    out, err = start(script, env=environment).communicate(timeout=60)
+    assert (out.strip(), err) == ("(Model(weights=[1.0], kind=<Kind.A: 'a'>), 'none')", "")
+
+
+def test_a_temporary_folder_with_a_long_name_is_no_hindrance(tmp_path, monkeypatch):
+    import multiprocessing.connection
+    import tempfile
+
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(
+        multiprocessing.process.current_process(), "_config", {"tempdir": str(folder)}
+    )
+    worker = Worker()
+    try:
+        worker.connect()
+        assert worker.alive
+    finally:
+        worker.kill()
+
+
 INTERRUPTED = """
 import time, sys
 from zenlib import Client, Stack, step, pipeline

@@ -111,11 +111,10 @@ def _target(artifact: Artifact, content: Content, output: str | None) -> Path:
     name = _file_name(artifact.name.removesuffix(suffix)) + suffix
     if output is None:
         return Path(name)
+    if "\0" in output:
+        raise Invalid(f"not a path: {shown(output)}")
     path = Path(output)
-    try:
-        return path / name if path.is_dir() else path
-    except (OSError, ValueError) as error:
-        raise Invalid(f"not a path: {shown(output)}") from error
+    return path / name if path.is_dir() else path
 
 
 def _file_name(name: str) -> str:
@@ -218,10 +217,15 @@ def _write_folder(shelf: Shelf, content: Content, target: Path) -> None:
     target.mkdir()
     for name, file in content.files.items():
         path = target.joinpath(*_safe(name))
-        if os.path.lexists(path):
-            raise CorruptArtifact(f"a stored value has two files named {shown(name)}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(shelf.blobs.path(file.digest), path)
+        blob = shelf.blobs.path(file.digest)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            taken = os.path.lexists(path)
+        except (FileExistsError, NotADirectoryError):
+            taken = True
+        if taken:
+            raise CorruptArtifact(f"two files of a stored value have the name {shown(name)}")
+        shutil.copyfile(blob, path)
     for place, part in enumerate(content.parts):
         _write(shelf, part, target / f"{place}{_suffix(part)}")
     (target / "zenlib.json").write_text(json.dumps(content.to_json(), indent=1), "utf-8")

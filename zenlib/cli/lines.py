@@ -44,16 +44,16 @@ def _row(out: Output, row: Sequence[str], widths: Sequence[int], colour: str | N
         painted = out.style(text, colour) if place == len(widths) - 1 else text
         head += painted + " " * (width - width_of(text)) + " " * INDENT
     at = INDENT + sum(widths) + INDENT * len(widths)
-    if out.width is None:
+    if out.width is None or not row[-1]:
         out.line((head + row[-1]).rstrip())
         return
     if out.width - at < _LEAST:
-        at, first = 2 * INDENT, [] if not row[-1] else [head.rstrip()]
-        lines = [*first, *(" " * at + part for part in fold(row[-1], max(1, out.width - at)))]
+        at, shown = 2 * INDENT, [head.rstrip()]
+        shown += [" " * at + part for part in fold(row[-1], out.width - at)]
     else:
-        parts = fold(row[-1], out.width - at)
-        lines = [head + parts[0], *(" " * at + part for part in parts[1:])]
-    for line in lines:
+        first, *rest = fold(row[-1], out.width - at)
+        shown = [head + first, *(" " * at + part for part in rest)]
+    for line in shown:
         out.line(line.rstrip())
 
 

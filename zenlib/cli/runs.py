@@ -11,6 +11,7 @@ from zenlib.cli.frame import Group
 from zenlib.cli.history import client, find_run, pipeline_names, run_ids, stack_option
 from zenlib.cli.output import STATUSES, Output, status_text
 from zenlib.cli.tables import Column
+from zenlib.errors import Invalid
 
 if TYPE_CHECKING:
     from zenlib.client import Client, Run
@@ -48,7 +49,7 @@ def list_(
     """List runs, newest first.
 
     With --json: an array of run records without their plans, each with `took_us` and `counts`
-    (status -> number of steps; null where there are too many to count quickly).
+    (status -> number of steps; null where they are too many to be counted quickly).
     """
     asked = client(stack)
     found = asked.runs(pipeline, status, tag=tag, limit=limit)
@@ -96,7 +97,7 @@ def _columns(out: Output, ids: list[str]) -> list[Column]:
 
 def _counted(counts: Mapping[str, int] | None, glyphs: bool) -> str:
     if counts is None:
-        return "many"
+        return "?"
     words = []
     for status, (glyph, _) in STATUSES.items():
         if counts.get(status):
@@ -124,12 +125,16 @@ def step_counts(asked: Client, found: list[Run]) -> dict[str, dict[str, int]]:
         mine[step_run.run_id].append(step_run)
     for run in counted:
         run.__dict__["step_runs"] = mine[run.id]
-    return {run.id: _statuses(run) for run in counted}
+    return {run.id: told for run in counted if (told := _statuses(run)) is not None}
 
 
-def _statuses(run: Run) -> dict[str, int]:
+def _statuses(run: Run) -> dict[str, int] | None:
     counts: dict[str, int] = {}
-    for step in run.steps.values():
+    try:
+        steps = run.steps
+    except Invalid:  # a plan that a newer zenlib wrote
+        return None
+    for step in steps.values():
         counts[step.status] = counts.get(step.status, 0) + 1
     return counts
 

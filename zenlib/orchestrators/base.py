@@ -57,7 +57,15 @@ class Fingerprinted:
 
 def write_out(stream: str, text: str) -> None:
     """Print what a step in another process printed, on the stream of the same name."""
-    getattr(sys, stream).write(text)
+    out = getattr(sys, stream)
+    try:
+        try:
+            out.write(text)
+        except UnicodeEncodeError:
+            encoding = out.encoding or "ascii"
+            out.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    except (AttributeError, OSError, ValueError):  # none, a closed one, or nobody reads it
+        return
 
 
 @dataclass(frozen=True)

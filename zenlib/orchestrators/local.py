@@ -428,12 +428,27 @@ class _TimedOut(OSError):
 
 
 def _dump(step: Step[Any, Any], *, by_value: bool = False) -> bytes:
-    """Return a step as bytes; by value if its module cannot be imported elsewhere."""
+    """Return a step as bytes; by value if its module cannot be imported elsewhere.
+
+    With a step of `__main__` go the classes defined there: its inputs may be instances of them.
+    """
     module = sys.modules.get(step.fn.__module__)
-    if not by_value or module is None:
-        return cloudpickle.dumps(step)  # type: ignore[no-any-return]
-    cloudpickle.register_pickle_by_value(module)
-    try:
-        return cloudpickle.dumps(step)  # type: ignore[no-any-return]
-    finally:
-        cloudpickle.unregister_pickle_by_value(module)
+    if by_value and module is not None:
+        cloudpickle.register_pickle_by_value(module)
+        try:
+            return cloudpickle.dumps((step, {}))  # type: ignore[no-any-return]
+        finally:
+            cloudpickle.unregister_pickle_by_value(module)
+    classes = _main_classes() if step.fn.__module__ == "__main__" else {}
+    return cloudpickle.dumps((step, classes))  # type: ignore[no-any-return]
+
+
+def _main_classes() -> dict[str, type]:
+    """Return the classes of `__main__` that can travel."""
+    found = {}
+    for name, value in vars(sys.modules["__main__"]).items():
+        if isinstance(value, type) and value.__module__ == "__main__":
+            with contextlib.suppress(Exception):  # it holds a lock, a file, … : leave it here
+                cloudpickle.dumps(value)
+                found[name] = value
+    return found

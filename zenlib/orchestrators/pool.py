@@ -32,13 +32,31 @@ IDLE_LIMIT = 16
 """How many idle workers are kept."""
 
 
+_START = """
+import json, sys
+hello = json.loads(sys.stdin.readline())
+sys.path[:] = hello["path"]
+from zenlib.orchestrators.pool_worker import main
+main(hello)
+"""
+"""The program of a worker. It gets this process's path by its standard input: a PYTHONPATH would
+be inherited by whatever programs the steps start."""
+
+
+def _listener(authkey: bytes) -> Listener:
+    try:
+        return Listener(backlog=1, authkey=authkey)
+    except OSError:  # the temporary folder's path may be too long for a local socket
+        return Listener(("127.0.0.1", 0), "AF_INET", backlog=1, authkey=authkey)
+
+
 class Worker:
     """One worker process, used by one lane at a time."""
 
     def __init__(self) -> None:
         authkey = secrets.token_bytes(32)
-        self._listener = Listener(backlog=1, authkey=authkey)
-        command = [sys.executable, "-m", "zenlib.orchestrators.pool_worker"]
+        self._listener = _listener(authkey)
+        command = [sys.executable, "-c", _START]
         flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
         self.environment = environment()
         self.process = subprocess.Popen(
@@ -46,7 +64,6 @@ class Worker:
             stdin=subprocess.PIPE,
             creationflags=flags,  # a Ctrl-C of the terminal goes to this process only, which
             start_new_session=os.name == "posix",  # then decides what becomes of its workers
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
         address = self._listener.address
         hello = {"address": address, "authkey": authkey.hex(), "path": sys.path}
@@ -93,8 +110,7 @@ class Worker:
                 return
         with contextlib.suppress(Exception):
             # Closing a listener does not wake up `accept` everywhere; a failed greeting does.
-            family = "AF_PIPE" if os.name == "nt" else "AF_UNIX"
-            Client(self._listener.address, family, authkey=b"wake").close()
+            Client(self._listener.address, authkey=b"wake").close()
 
     @property
     def alive(self) -> bool:

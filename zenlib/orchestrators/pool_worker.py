@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
-import json
 import os
 import pickle
 import queue
@@ -17,25 +17,57 @@ from collections.abc import Iterator
 from multiprocessing.connection import Client, Connection
 from typing import Any
 
+FLUSH_S = 0.05
+"""How long what a step prints may wait for more, in seconds."""
+
+PIECE = 32_768
+"""How much of it is sent at once, in characters."""
+
 
 class _Forward(io.TextIOBase):
-    """A text stream that sends what is printed to the process that started the run."""
+    """A text stream that sends what is printed to the process that started the run.
+
+    It sends a few large pieces instead of one for each line: what is printed waits at most
+    `FLUSH_S` seconds, or until there is more than `PIECE` of it.
+    """
 
     def __init__(self, worker: _Worker, name: str) -> None:
         self._worker = worker
         self._name = name
-        self._buffer = ""
+        self._pid = os.getpid()
+        self._parts: list[str] = []
+        self._size = 0
+        self._lock = threading.RLock()
+        self._waiting = threading.Event()
+        self.buffer = _Bytes(self)
+        threading.Thread(target=self._tick, daemon=True).start()
 
     def write(self, text: str) -> int:
-        self._buffer += text
-        if "\n" in text or "\r" in text or len(self._buffer) > 8192:
+        if os.getpid() != self._pid:  # a forked child must not speak on its parent's connection
+            os.write(self.fileno(), text.encode("utf-8", "backslashreplace"))
+            return len(text)
+        with self._lock:
+            self._parts.append(text)
+            self._size += len(text)
+        if self._size > PIECE:
             self.flush()
+        else:
+            self._waiting.set()
         return len(text)
 
     def flush(self) -> None:
-        if self._buffer:
-            text, self._buffer = self._buffer, ""
-            self._worker.send(("print", self._name, text))
+        if os.getpid() != self._pid:
+            return
+        with self._lock:
+            if self._parts:
+                text, self._parts, self._size = "".join(self._parts), [], 0
+                self._worker.send(("print", self._name, text))
+
+    def _tick(self) -> None:
+        while self._waiting.wait():
+            time.sleep(FLUSH_S)
+            self._waiting.clear()
+            self.flush()
 
     def writable(self) -> bool:
         return True
@@ -52,6 +84,24 @@ class _Forward(io.TextIOBase):
         return 1 if self._name == "stdout" else 2
 
 
+class _Bytes(io.BufferedIOBase):
+    """What `print` leaves out: bytes for a stream of text, as UTF-8."""
+
+    def __init__(self, text: _Forward) -> None:
+        self._text = text
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+
+    def write(self, data: Any, /) -> int:
+        self._text.write(self._decoder.decode(bytes(data)))
+        return len(data)
+
+    def flush(self) -> None:
+        self._text.flush()
+
+    def writable(self) -> bool:
+        return True
+
+
 class _Worker:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -61,10 +111,27 @@ class _Worker:
         self._stack: Any = None
         self._guarded = False
         self._cancel = False
+        self._sending = 0
+        self._late = False
+        self._environ = dict(os.environ)
+        self.streams: tuple[Any, Any] = sys.stdout, sys.stderr
+        try:
+            self._folder: str | None = os.getcwd()  # noqa: PTH109 - a text for chdir
+        except FileNotFoundError:  # the folder of the process that started this one was deleted
+            self._folder = None
 
     def send(self, message: Any) -> None:
-        with self._lock:
-            self._connection.send(message)
+        """Send a message whole: an interrupt waits until it is on its way."""
+        here = threading.current_thread() is threading.main_thread()
+        self._sending += here
+        try:
+            with self._lock:
+                self._connection.send(message)
+        finally:
+            self._sending -= here
+        if here and self._late:
+            self._late = False
+            raise KeyboardInterrupt
 
     def _read(self) -> None:
         """Receive messages; the end of the connection is the end of the process."""
@@ -90,6 +157,9 @@ class _Worker:
 
     def _on_interrupt(self, _number: int, _frame: types.FrameType | None) -> None:
         if self._guarded and self._cancel:
+            if self._sending:
+                self._late = True
+                return
             raise KeyboardInterrupt
 
     @contextlib.contextmanager
@@ -141,16 +211,29 @@ class _Worker:
             took_us = (time.perf_counter_ns() - clock) // 1000
             failure = engine.failure_of(error)
             answer = ("error", _pickled(error), failure, (started_us, took_us))
-        sys.stdout.flush()
-        sys.stderr.flush()
+        self._tidy_up()
         self.send(answer)
+
+    def _tidy_up(self) -> None:
+        """Take back what a step changed and the next one must not see: folder, environment."""
+        for stream in self.streams:
+            stream.flush()
+        sys.stdout, sys.stderr = self.streams
+        if dict(os.environ) != self._environ:
+            os.environ.clear()
+            os.environ.update(self._environ)
+        if self._folder is not None:
+            with contextlib.suppress(OSError):  # it was deleted meanwhile
+                os.chdir(self._folder)
 
     def _step(self, number: int) -> Any:
         """Return a step; None after asking for it again in another form."""
         found = self._steps[number]
         if isinstance(found, bytes):
             try:
-                found = self._steps[number] = pickle.loads(found)  # noqa: S301 - from our parent
+                step, classes = pickle.loads(found)  # noqa: S301 - from our parent
+                vars(sys.modules["__main__"]).update(classes)
+                found = self._steps[number] = step
             except (ImportError, AttributeError) as error:
                 self.send(("by_value", str(error)))
                 return None
@@ -169,11 +252,15 @@ def _pickled(error: BaseException) -> bytes | None:
     return data
 
 
-def main() -> None:
-    """Connect to the process that started this one, and serve it until it goes away."""
-    hello = json.loads(sys.stdin.readline())
-    sys.path[:] = hello["path"]
-    connection = Client(hello["address"], authkey=bytes.fromhex(hello["authkey"]))
+def main(hello: dict[str, Any]) -> None:
+    """Connect to the process that started this one, and serve it until it goes away.
+
+    Args:
+        hello: the address to connect to, and the key of the connection.
+    """
+    address = hello["address"]
+    address = tuple(address) if isinstance(address, list) else address
+    connection = Client(address, authkey=bytes.fromhex(hello["authkey"]))
     lifeline = sys.stdin.buffer
     sys.stdin = open(os.devnull)  # noqa: PTH123, SIM115 - a step must not read the lifeline
 
@@ -185,11 +272,5 @@ def main() -> None:
     worker = _Worker(connection)
     sys.stdout = _Forward(worker, "stdout")
     sys.stderr = _Forward(worker, "stderr")
+    worker.streams = sys.stdout, sys.stderr
     worker.run()
-
-
-if __name__ == "__main__":
-    # By its proper name, so that classes pickled here are found under the same name there.
-    from zenlib.orchestrators import pool_worker
-
-    pool_worker.main()
