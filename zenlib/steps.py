@@ -123,6 +123,8 @@ class Step(_Typed[P, R]):
         self.options = options
         self._bound_after: tuple[Any, ...] = ()
         self._spec: Any = None  # what `zenlib.trace` read from the signature
+        # What it returns, if another process found out: a hint's names may be missing in this one.
+        self._returns: Any = None
         for name in ("__module__", "__qualname__", "__name__", "__doc__"):
             value = getattr(fn, name, None)
             if value is not None:
@@ -189,10 +191,12 @@ class Step(_Typed[P, R]):
     def __reduce__(self) -> Any:
         # By value: the module's name is bound to this object, not to the function, and in a
         # worker the module may be another script's `__main__`.
-        return _restore, (), {"fn": self.fn, "options": self.options}
+        returns = self._spec.returns if self._spec is not None else self._returns
+        return _restore, (), {"fn": self.fn, "options": self.options, "returns": returns}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         Step.__init__(self, state["fn"], state["options"])
+        self._returns = state["returns"]
 
 
 def _restore() -> Step[Any, Any]:

@@ -55,7 +55,9 @@ class Spec:
         """
         found: Spec | None = step._spec
         if found is None:
-            returns = hints.returns_of(step.fn, step.options.get("outputs"))
+            returns: Returns = step._returns or hints.returns_of(
+                step.fn, step.options.get("outputs")
+            )
             shown = [hints.show(hint) for hint in returns.hints]
             kinds = returns.hints
             if returns.shape == "batches":
