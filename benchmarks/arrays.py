@@ -121,6 +121,7 @@ def rows(*, small: bool) -> list[Row]:
     ours, raw, durable = interleaved(7, *actions, clock=tree_cpu_s)
     loaded, peak = memory_mib(items)
     before = bytes_kept()
+    assert before >= items * 8  # of the process whose memory was measured
     summing.with_options(cache=False)(77, items)
     title = f"array of {array_mib:.0f} MiB: make, keep, sum"
     base = "numpy.save + load + sum"

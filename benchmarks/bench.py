@@ -51,7 +51,7 @@ def main() -> None:
     """Print the tables; a missed target is said, and is no error: figures depend on the machine."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", action="append", choices=list(SUBJECTS), metavar="SUBJECT")
-    parser.add_argument("--small", action="store_true", help="an eighth of the data")
+    parser.add_argument("--small", action="store_true", help="128 MiB and 100,000 rows")
     parser.add_argument("--json", action="store_true", help="print one JSON array instead")
     parser.add_argument("--child", choices=list(SUBJECTS), help=argparse.SUPPRESS)
     chosen = parser.parse_args()

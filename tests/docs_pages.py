@@ -107,6 +107,8 @@ class Page:
     def _run(self, command: str) -> str:
         words = [self.ids.get(word, word) for word in shlex.split(command)]
         environ = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+        for name in ("COLUMNS", "FORCE_COLOR"):  # lines as long as they are, and plain
+            environ.pop(name, None)
         while "=" in words[0]:
             name, _, value = words.pop(0).partition("=")
             environ[name] = value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from zenlib import hints, lifecycle, step_context, values
 from zenlib.client import Run, StepResult, graph_of
 from zenlib.diagram.mermaid import mermaid as to_mermaid
 from zenlib.diagram.text import text as draw
-from zenlib.display import Progress
+from zenlib.display import Progress, short_id, terminal_of
 from zenlib.errors import Invalid, RunCancelled, StepFailed
 from zenlib.foresight import PlanExplanation, foresee
 from zenlib.orchestrators.base import Events, Handle, Job, write_out
@@ -232,9 +232,7 @@ def _job(
         background=background,
         events=events,
         step_hook=_step_hook(made, stack, run),
-        echo=next(
-            (one.write_through for one in events if hasattr(one, "write_through")), write_out
-        ),
+        echo=next((one.echo for one in events if hasattr(one, "echo")), write_out),
     )
 
 
@@ -256,8 +254,23 @@ def _events(options: Mapping[str, Any]) -> tuple[Events, ...]:
         return ()
     if wanted is not True:
         return (wanted,)
-    terminal = sys.stderr.isatty()
-    return (Progress(sys.stderr, live=terminal, color=terminal),)
+    terminal = terminal_of(sys.stderr)
+    # Lines only: a script prints what it likes, and a live area would be torn by it.
+    return (_Lines(sys.stderr, color=terminal.color, unicode=terminal.unicode),)
+
+
+class _Lines(Progress):
+    """One line for each step that ends, with ids as short as people use them."""
+
+    def run_started(
+        self, title: str, run_id: str, stack: str = "", node_names: Sequence[str] = ()
+    ) -> None:
+        super().run_started(title, short_id(run_id), stack, node_names)
+
+    def node_finished(self, node: str, status: str, took_us: int, detail: str = "") -> None:
+        if status == Status.CACHED and detail.startswith("from run "):
+            detail = f"from run {short_id(detail[9:])}"
+        super().node_finished(node, status, took_us, detail)
 
 
 def _step_hook(made: RunnablePlan, stack: OpenStack, run: Any) -> Any:

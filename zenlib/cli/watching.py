@@ -97,7 +97,7 @@ class Watching:
         hint = hint.format(run=short_id(self.run_id), stack=self._stack_option)
         self._progress.run_finished(status, took_us, counts, hint)
 
-    def write_through(self, _stream: str, text: str) -> None:
+    def echo(self, _stream: str, text: str) -> None:
         """Show what a step in another process printed."""
         self._progress.write_through(text)
 
