@@ -10,9 +10,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from zenlib._version import __version__ as __version__
-    from zenlib.client import Artifact as Artifact
     from zenlib.client import Client as Client
-    from zenlib.client import Run as Run
     from zenlib.errors import Conflict as Conflict
     from zenlib.errors import CorruptArtifact as CorruptArtifact
     from zenlib.errors import Denied as Denied
@@ -40,9 +38,11 @@ if TYPE_CHECKING:
     from zenlib.steps import unmapped as unmapped
     from zenlib.trace import either as either
     from zenlib.trace import when as when
+    from zenlib.views import Artifact as Artifact
+    from zenlib.views import Run as Run
 
 _HOMES = {
-    "Artifact": "client",
+    "Artifact": "views",
     "Client": "client",
     "Conflict": "errors",
     "CorruptArtifact": "errors",
@@ -54,7 +54,7 @@ _HOMES = {
     "Pipeline": "pipelines",
     "Plan": "plan",
     "Retry": "steps",
-    "Run": "client",
+    "Run": "views",
     "RunCancelled": "errors",
     "Serializer": "serializers.base",
     "SettingsInvalid": "errors",

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any, Literal, ParamSpec, TypeVar
 
-    from zenlib.client import Run
     from zenlib.running import RunHandle, RunnablePlan
     from zenlib.settings import Stack
+    from zenlib.views import Run
 
     P = ParamSpec("P")
     R = TypeVar("R")

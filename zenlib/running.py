@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from zenlib import hints, lifecycle, step_context, values
-from zenlib.client import Run, StepResult, graph_of
 from zenlib.diagram.mermaid import mermaid as to_mermaid
 from zenlib.diagram.text import text as draw
 from zenlib.display import Progress, short_id, terminal_of
@@ -23,8 +22,8 @@ from zenlib.settings import Stack, load_stack
 from zenlib.stack import OpenStack, open_stack
 from zenlib.steps import Step, tracer
 from zenlib.trace import Tracer
+from zenlib.views import Run, StepResult, graph_of
 from zenlib.wording import shown
-
 
 if TYPE_CHECKING:
     from zenlib.pipelines import Pipeline

@@ -16,7 +16,8 @@ from zenlib.errors import NotFound
 from zenlib.wording import shown
 
 if TYPE_CHECKING:
-    from zenlib.client import Artifact, Client
+    from zenlib.client import Client
+    from zenlib.views import Artifact
 
 _VERSION = re.compile(r"(.+)@(\d{1,9})", re.DOTALL)
 _artifact = click.argument("artifact", metavar="NAME[@VERSION]|ID", shell_complete=artifact_names)

@@ -17,11 +17,11 @@ import click
 
 from zenlib.artifacts.local import remove, remove_tree
 from zenlib.cli.output import Output, silence
-from zenlib.client import Artifact
 from zenlib.errors import Conflict, CorruptArtifact, Invalid, Unavailable, ZenlibError
 from zenlib.serializers.base import Content
 from zenlib.shelf import Shelf
 from zenlib.textfiles import cannot
+from zenlib.views import Artifact
 from zenlib.wording import shown
 
 _UNFIT = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+|^[. ]+|[. ]+$')

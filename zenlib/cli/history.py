@@ -15,7 +15,8 @@ from zenlib.errors import NotFound
 from zenlib.wording import shown
 
 if TYPE_CHECKING:
-    from zenlib.client import Client, Run
+    from zenlib.client import Client
+    from zenlib.views import Run
 
 stack_option = click.option(
     "--stack", metavar="NAME", shell_complete=stack_names, help="Instead of the active stack."

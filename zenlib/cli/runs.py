@@ -14,7 +14,8 @@ from zenlib.cli.tables import Column
 from zenlib.errors import Invalid
 
 if TYPE_CHECKING:
-    from zenlib.client import Client, Run
+    from zenlib.client import Client
+    from zenlib.views import Run
 
 COUNTED = 5_000
 """The steps of listed runs are counted when there are at most so many."""

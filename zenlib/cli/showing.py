@@ -13,13 +13,14 @@ from zenlib.cli.facts import outputs, preview, type_of
 from zenlib.cli.lines import say
 from zenlib.cli.output import STATUSES, Output, status_text
 from zenlib.cli.tables import Column
-from zenlib.client import Artifact, Client, Run, StepResult
+from zenlib.client import Client
 from zenlib.comparison import Change, Comparison
 from zenlib.diagram.cells import printable
 from zenlib.diagram.text import text as draw
 from zenlib.explain import Why
 from zenlib.hashing import id_time_us
 from zenlib.records import Status, StepRun
+from zenlib.views import Artifact, Run, StepResult
 from zenlib.words import ago, duration, size
 
 DRAWN_STEPS, DRAWN_ROWS = 20, 24
