@@ -40,8 +40,8 @@ MEANINGS = {
 """What each setting is for."""
 
 RETURNED = (
-    ("zenlib.client", "StepResult"),
-    ("zenlib.client", "Several"),
+    ("zenlib.views", "StepResult"),
+    ("zenlib.views", "Several"),
     ("zenlib.running", "RunnablePlan"),
     ("zenlib.running", "RunHandle"),
     ("zenlib.foresight", "PlanExplanation"),

@@ -6,21 +6,15 @@ and when `execute` is called, the metadata store holds what became of it.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import contextvars
 import importlib
 import inspect
-import threading
 import time
 import traceback
 from collections.abc import (
-    AsyncIterator,
     Callable,
     Collection,
-    Coroutine,
     Iterable,
-    Iterator,
     Mapping,
     Sequence,
 )
@@ -31,6 +25,7 @@ from types import TracebackType
 from typing import Any
 
 from zenlib import hints, values
+from zenlib.calling import run_function
 from zenlib.errors import Invalid
 from zenlib.hashing import new_id
 from zenlib.keys import Argument, Group, Literal, Stored, stored_in
@@ -282,54 +277,6 @@ def _compute(call: Call, step: Step[Any, Any], stack: OpenStack, guard: Guard) -
         _current.reset(token)
     took_us = (time.perf_counter_ns() - clock) // 1000
     return _publish(call, context, kept, (started_us, took_us), stack)
-
-
-def run_function(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """Call a step's function; a coroutine is run to its end, also below a running event loop."""
-    value = fn(*args, **kwargs)
-    if inspect.iscoroutine(value):
-        return _run_coroutine(value)
-    if isinstance(value, AsyncIterator):
-        return _iterate(value)
-    return value
-
-
-def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(coroutine)
-    # A notebook's loop runs in this thread and cannot be entered again: use another thread.
-    outcome: list[Any] = []
-    copied = contextvars.copy_context()
-
-    def target() -> None:
-        try:
-            outcome.append((copied.run(asyncio.run, coroutine), None))
-        except BaseException as error:  # noqa: BLE001 - carried over to the waiting thread
-            outcome.append((None, error))
-
-    thread = threading.Thread(target=target, name="zenlib-async-step")
-    thread.start()
-    thread.join()
-    value, error = outcome[0]
-    if error is not None:
-        raise error
-    return value
-
-
-def _iterate(values: AsyncIterator[Any]) -> Iterator[Any]:
-    """Yield from an asynchronous generator, one element at a time."""
-    with asyncio.Runner() as runner:
-        while True:
-            try:
-                yield runner.run(_next(values))
-            except StopAsyncIteration:
-                return
-
-
-async def _next(values: AsyncIterator[Any]) -> Any:
-    return await anext(values)
 
 
 def load(argument: Argument, shelf: Shelf, place: str) -> Any:

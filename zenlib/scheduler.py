@@ -21,52 +21,15 @@ from zenlib.errors import CorruptArtifact, Invalid, ZenlibError
 from zenlib.hashing import Digest
 from zenlib.healing import Hits, is_corruption
 from zenlib.keys import Stored, key_parts
+from zenlib.memory import Memory
 from zenlib.orchestrators.base import Job
 from zenlib.plan import Node
-from zenlib.records import Attempt, Failure, Record, Run, Status, StepRun
+from zenlib.records import Attempt, Failure, Record, Status, StepRun
 from zenlib.serializers.base import Content
 from zenlib.wiring import NodeState, Wiring
 
 BATCH = 2_000
 """How many hits are published in one transaction, at most."""
-
-
-class Memory:
-    """What the last run of the pipeline computed: one question instead of one per step."""
-
-    def __init__(self, job: Job) -> None:
-        self.runs: dict[str, StepRun] = {}
-        self.took_us: dict[str, int] = {}
-        self._job = job
-        self._metadata = job.stack.metadata
-        self._contents: dict[str, Content] | None = None
-        self._read = False
-        if job.events:  # somebody wants to see how long each step took last time
-            self.wake()
-
-    def wake(self) -> None:
-        """Read the last run, the first time that something suggests it will be of use."""
-        if self._read:
-            return
-        self._read = True
-        job = self._job
-        page = self._metadata.find(Run, {"pipeline": job.plan.pipeline}, order="-id", limit=2)
-        before = [run for run in page.items if run.id != job.run.id]
-        if not before:
-            return
-        for step_run in self._metadata.find(StepRun, {"run_id": before[0].id}, limit=10_000).items:
-            if step_run.status in (Status.COMPLETED, Status.CACHED) and "id" in step_run.key:
-                self.runs[step_run.key["id"]] = step_run
-                took = step_run.key.get("took_us", step_run.ended_us - step_run.started_us)
-                self.took_us[step_run.node] = took
-
-    def content(self, artifact: str) -> Content | None:
-        """Return how an output of the last run is stored; all of them are read at the first ask."""
-        if self._contents is None:
-            ids = (o.artifact for run in self.runs.values() for o in run.outputs.values())
-            found = engine.artifacts_of(self._metadata, ids)
-            self._contents = {id: Content.from_json(a.content) for id, a in found.items()}
-        return self._contents.get(artifact)
 
 
 class Scheduler:
@@ -93,7 +56,9 @@ class Scheduler:
         self._running: dict[str, Call] = {}
         self._hits: list[Record] = []
         self._records: list[StepRun] = []
-        self._memory = Memory(job)
+        self._memory = Memory(job.plan.pipeline, job.run.id, job.stack.metadata)
+        if job.events:  # somebody wants to see how long each step took last time
+            self._memory.wake()
         self._taken = Hits(job.stack.shelf)
         self._again: dict[str, dict[int, Call]] = {}
         self._asked = False
@@ -191,6 +156,8 @@ class Scheduler:
         with self._lock:
             self._running.pop(call.name, None)
             self._note(call, done)
+            if done.step_run.status is Status.CACHED:
+                self._memory.follow(done.step_run)
             try:
                 self._advance()
             except BaseException as error:
@@ -396,8 +363,8 @@ class Scheduler:
                 self._asked = True
                 found = engine.earlier(self.job.stack, [call.key["id"] for call in rest])
                 hits.update(engine.choose(self.job.stack, rest, found) if found else {})
-                if hits:
-                    self._memory.wake()
+                for earlier_run, _ in hits.values():
+                    self._memory.follow(earlier_run)
         for call, place in calls:
             if call.name in hits:
                 self._places[call.name] = place

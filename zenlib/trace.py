@@ -30,6 +30,9 @@ from zenlib.plan import (
 from zenlib.steps import Step, Unmapped, tracer
 from zenlib.wording import shown
 
+_LONGEST_ID = 240
+"""The longest id of a node: with the number of an item, or an output's name, 255 can be stored."""
+
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -332,6 +335,12 @@ class Tracer:
         while id in self.nodes:
             number += 1
             id = f"{base}_{number + 1}"
+        if len(id) > _LONGEST_ID:
+            raise Invalid(
+                f"step {shown(step.name)} lies so deep in nested pipelines that its name there, "
+                f"{shown(id)}, has {len(id)} characters; at most {_LONGEST_ID} can be kept: give "
+                "the step or its pipelines shorter names"
+            )
         self._used[base] = number
         self.nodes[id] = Node(
             id=id,
