@@ -10,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -91,15 +91,19 @@ def command(folder: Path, *args: object, **options) -> Answer:
     return answer(start(["-m", "zenlib", *args], folder, **options))
 
 
-def wait_for(file: Path, process: subprocess.Popen | None = None) -> str:
+def wait_until(holds: Callable[[], object], process: subprocess.Popen) -> None:
+    """Wait until something holds; fail when the process ends before that."""
     end = time.monotonic() + 60
-    while time.monotonic() < end:
-        if file.exists() and (text := file.read_text()):
-            return text
-        if process is not None and process.poll() is not None:
-            raise AssertionError(f"it ended before {file.name}: {answer(process)!r}")
-        time.sleep(0.01)
-    raise AssertionError(f"{file.name} was never written")
+    while not holds():
+        if process.poll() is not None:
+            raise AssertionError(f"it ended too early: {answer(process)!r}")
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.005)
+
+
+def wait_for(file: Path, process: subprocess.Popen) -> None:
+    """Wait until a file has something in it."""
+    wait_until(lambda: file.exists() and file.stat().st_size, process)
 
 
 def without_privileges() -> tuple[str, ...]:
