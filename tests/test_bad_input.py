@@ -455,8 +455,11 @@ def test_a_parameter_with_a_repr_that_fails_is_refused_by_its_type(home):
         def __repr__(self):
             raise RuntimeError("no repr")
 
-    with pytest.raises(Invalid, match="parameter 'n' of step 'one' takes int, but is given <Odd"):
-        pipeline(lambda: one(Odd()))()
+    for value, shown in ((Odd(), "<Odd"), ([10**5000], "<list>"), ([[1] * 10**6] * 10, r"\[\[1, ")):
+        words = f"parameter 'n' of step 'one' takes int, but is given {shown}"
+        with pytest.raises(Invalid, match=words) as caught:
+            pipeline(lambda value=value: one(value))()
+        assert len(str(caught.value)) < 300
     assert Client().runs() == []
 
 

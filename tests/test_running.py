@@ -335,6 +335,64 @@ def test_maps_follow_each_other_item_by_item():
     assert run.outputs.load() == 60
 
 
+def test_several_outputs_of_a_mapped_step_are_collected_as_a_list_of_what_it_returns():
+    @step
+    def make(n: int) -> Model:
+        return Model([float(n)], n / 4)
+
+    @step
+    def pairs(n: int) -> tuple[int, str]:
+        return n, str(n)
+
+    @step
+    def add(models: list[Model], others: list[tuple[int, str]]) -> float:
+        assert all(type(model) is Model for model in models)
+        return sum(model.rmse for model in models) + sum(n for n, _ in others)
+
+    @step
+    def rmse(model: Model) -> float:
+        return model.rmse
+
+    def body():
+        models = make.map([1, 2])
+        return add(models, pairs.map([3, 4])), rmse.map(models), models.rmse
+
+    assert run_of(body).outputs.load() == (7.75, [0.25, 0.5], [0.25, 0.5])
+    with pytest.raises(Invalid, match="takes Model, but is given what step 'make' returns"):
+        pipeline(lambda: rmse(make.map([1, 2]))).plan()
+    with pytest.raises(Invalid, match="takes int, but is given what step 'make' returns"):
+        pipeline(lambda: double(make(1))).plan()
+
+
+def test_a_path_given_to_a_step_counts_by_what_it_leads_to(tmp_path):
+    file, folder = tmp_path / "rows.csv", tmp_path / "parts"
+    file.write_text("a")
+    folder.mkdir()
+    (folder / "one").write_text("1")
+
+    @step
+    def read(file: Path, parts: Path, target: Path) -> str:
+        return file.read_text() + "".join(p.read_text() for p in sorted(parts.iterdir()))
+
+    def body():
+        return read(file, folder, tmp_path / "is not there")
+
+    assert run_of(body).outputs.load() == "a1"
+    assert statuses(run_of(body)) == {"read": "cached"}
+    file.write_text("b")
+    run = run_of(body)
+    assert run.outputs.load() == "b1"
+    assert "rows.csv changed (parameter file)" in str(run.why("read"))
+    (folder / "two").write_text("2")
+    assert run_of(body).outputs.load() == "b12"
+    (folder / "link").symlink_to(folder / "two")
+    for _ in range(2):
+        run = run_of(body)
+        assert statuses(run) == {"read": "completed"}
+    assert "not cached" in str(run.why("read"))
+    assert "parts" in str(run.why("read"))
+
+
 def test_mapping_an_empty_list_gives_an_empty_list():
     @step
     def none() -> list[int]:

@@ -591,3 +591,13 @@ def test_saving_an_array_takes_no_second_copy_of_it(tmp_path):
         check=True,
     )
     assert int(ran.stdout) <= 64
+
+
+def test_a_path_that_leads_nowhere_or_to_a_link_is_refused_not_pickled(shelf, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "file").write_text("x")
+    (folder / "link").symlink_to(folder / "file")
+    for path in (folder, [folder], {"a": folder}, tmp_path / "nowhere"):
+        with pytest.raises(NotSerializable):
+            shelf.save(path)

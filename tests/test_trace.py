@@ -215,7 +215,7 @@ WRONG = [
     (lambda: add.map([1], [2]), r"cannot be mapped over its \*parts"),
     (
         lambda: text.map(number(1)),
-        r"output 'output' of step 'number' is int, no list; write unmapped",
+        r"output 'output' of step 'number'.* is int, no list; write unmapped",
     ),
     (lambda: text.map(["a"]), "each element for parameter 'n' of step 'text' takes int"),
     (lambda: text(number.map([1, 2])), "takes int.*which is list"),

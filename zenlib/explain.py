@@ -165,6 +165,9 @@ def _value_reasons(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[s
             moved = name in old["inputs"] or name in new["inputs"]
             if not moved:
                 yield f"parameter {name}: {show_param(a)} → {show_param(b)}"
+    for name, digests in new.get("files", {}).items():
+        if name not in ignored and digests != old.get("files", {}).get(name, digests):
+            yield f"the content of {show_param(new['params'][name])} changed (parameter {name})"
     for name in dict.fromkeys((*old["inputs"], *new["inputs"])):
         x, y = old["inputs"].get(name), new["inputs"].get(name)
         if name in ignored or (x and y and x[0] == y[0]):
@@ -200,5 +203,5 @@ def show_param(shown: Any) -> str:
         return f"{shown['start'][:40]}… ({_short(shown['digest'])})"
     data = shown["value"]
     if isinstance(data, dict) and set(data) == {"$", "v"}:
-        data = data["v"]
+        data = data["v"][1] if data["$"] == "path" else data["v"]
     return data if isinstance(data, str) and not data.isspace() and data else json.dumps(data)

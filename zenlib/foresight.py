@@ -11,7 +11,7 @@ from zenlib.display import ago, duration, short_id
 from zenlib.engine import Call
 from zenlib.explain import Why
 from zenlib.fingerprint import Part
-from zenlib.keys import Stored, key_parts
+from zenlib.keys import Stored
 from zenlib.orchestrators.base import Fingerprinted
 from zenlib.plan import Node, Plan
 from zenlib.records import Status
@@ -114,10 +114,11 @@ class _Seer:
         if skip:
             state.status = Status.SKIPPED
             return Prediction(Why(node.id, "would be skipped", (skip,)))
-        calls = self._calls(node)
+        found = self._wiring.calls(node, "", self._code[node.id], reuse=self._reuse)
+        calls = [call for _, call in found]
         asking = [call for call in calls if call.reuse]
-        found = engine.earlier(self._stack, [call.key["id"] for call in asking])
-        hits = engine.choose(self._stack, asking, found)
+        before_runs = engine.earlier(self._stack, [call.key["id"] for call in asking])
+        hits = engine.choose(self._stack, asking, before_runs)
         for place, call in enumerate(calls):
             if call.name in hits:
                 state.outputs[place] = engine.hit(call, *hits[call.name]).outputs
@@ -126,19 +127,6 @@ class _Seer:
             state.status = Status.CACHED
             return Prediction(self._hit(node, hits), last, items)
         return Prediction(self._miss(node, calls, hits, before), last, items)
-
-    def _calls(self, node: Node) -> list[Call]:
-        code = self._code[node.id]
-        caching = node.options.get("cache", self._plan.options.get("cache")) is not False
-        reuse = self._reuse and caching and not code.unknown
-        calls = []
-        for place, arguments in enumerate(self._wiring.argument_sets(node)):
-            name = f"{node.id}[{place}]" if node.map else node.id
-            key = key_parts(node, arguments, code.code, code.unknown)
-            if not reuse and not code.unknown:
-                key["reason"] = "disabled"
-            calls.append(Call("", self._plan.pipeline, name, node, arguments, key, reuse))
-        return calls
 
     def _hit(self, node: Node, hits: Mapping[str, Any]) -> Why:
         if not hits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import GenericAlias
 from typing import Any, NoReturn
 
 from zenlib.errors import HandleMisuse
@@ -146,12 +147,16 @@ for _name in [
 class Handles:
     """Several future outputs of one step: unpack them, or name one (`result.model`)."""
 
-    __slots__ = ("_handles", "_node", "_returns")
+    __slots__ = ("_handles", "_hint", "_mapped", "_node", "_returns")
 
-    def __init__(self, node: str, returns: Returns, handles: dict[str, Handle]) -> None:
+    def __init__(
+        self, node: str, returns: Returns, handles: dict[str, Handle], *, mapped: bool
+    ) -> None:
         self._node = node
         self._returns = returns
         self._handles = handles
+        self._mapped = mapped
+        self._hint = returns.cls or GenericAlias(tuple, returns.hints)
 
     def after(self, *others: Any) -> Handles:
         """Run the step only after the steps of the others."""

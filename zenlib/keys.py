@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from zenlib import values
 from zenlib.hashing import compact_json, digest_json, digest_of
 from zenlib.plan import Node
 from zenlib.serializers.base import Content
@@ -19,13 +20,21 @@ SHOWN = 200
 
 @dataclass(frozen=True)
 class Literal:
-    """An argument that was given when the plan was made."""
+    """An argument that was given when the plan was made.
+
+    Attributes:
+        data: encoded by `zenlib.values`.
+        files: the digests of what the paths in it lead to, in their order.
+        doubt: why some of that has no digest; then the argument equals no other.
+    """
 
     data: Any
+    files: tuple[str, ...] = ()
+    doubt: str = ""
 
     def identity(self) -> Any:
         """Return what counts for the key."""
-        return ["value", compact_json(self.data)]
+        return ["value", compact_json(self.data), *self.files]
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,34 @@ class Group:
 Argument = Literal | Stored | Group
 
 
+def paths_in(data: Any) -> list[str]:
+    """Return the paths in an encoded value, in order.
+
+    >>> from pathlib import Path
+    >>> from zenlib import values
+    >>> paths_in(values.encode({"files": [Path("a.csv"), "b.csv"]}))
+    ['a.csv']
+    """
+    if isinstance(data, list):
+        return [found for item in data for found in paths_in(item)]
+    if not isinstance(data, dict):
+        return []
+    if data.get("$") == "path" and data["v"][0] == "Path":
+        return [str(values.decode(data))]
+    return [found for item in data.values() for found in paths_in(item)]
+
+
+def doubts_in(arguments: Iterable[Argument]) -> tuple[str, ...]:
+    """Return what keeps arguments from being known exactly."""
+    found = []
+    for argument in arguments:
+        if isinstance(argument, Literal) and argument.doubt:
+            found.append(argument.doubt)
+        elif isinstance(argument, Group):
+            found += doubts_in(argument.items)
+    return tuple(found)
+
+
 def stored_in(argument: Argument) -> list[Stored]:
     """Return every stored value in an argument."""
     if isinstance(argument, Stored):
@@ -86,13 +123,15 @@ def key_parts(
         unknown: what keeps the fingerprint from being exact; then the key equals no other.
     """
     ignored = node.options.get("ignore", ())
-    params, inputs, counted = {}, {}, {}
+    params, inputs, files, counted = {}, {}, {}, {}
     for name, argument in arguments.items():
         identity = argument.identity()
         if name not in ignored:
             counted[name] = identity
         if isinstance(argument, Literal):
             params[name] = _shown(argument.data)
+            if argument.files:
+                files[name] = list(argument.files)
         elif isinstance(argument, Stored):
             inputs[name] = [argument.digest, argument.source]
         else:
@@ -100,6 +139,8 @@ def key_parts(
             inputs[name] = [digest_json(identity), sources]
     outputs = [[spec.name, spec.type] for spec in node.outputs]
     parts: dict[str, Any] = {"code": code, "params": params, "inputs": inputs, "outputs": outputs}
+    if files:
+        parts["files"] = files
     if ignored:
         parts["ignored"] = list(ignored)
     if unknown:

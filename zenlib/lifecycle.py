@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from zenlib import engine
@@ -34,7 +35,8 @@ def identify(
     for id, step in steps.items():
         if _same(step) not in seen:
             seen[_same(step)] = _identify(step, shelf)
-        code[id], found = seen[_same(step)]
+        known, found = seen[_same(step)]
+        code[id] = replace(known, never_kept=step.options.get("cache") is False)
         if found is not None:
             prints[found.digest] = found
     return code, prints

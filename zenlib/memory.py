@@ -61,7 +61,9 @@ class Memory:
         self._read.add(run_id)
         for step_run in self._metadata.find(StepRun, {"run_id": run_id}, limit=10_000).items:
             if step_run.status in (Status.COMPLETED, Status.CACHED) and "id" in step_run.key:
-                if self.runs.setdefault(step_run.key["id"], step_run) is step_run:
+                # A result without a cache key of its own may not be reused; a hit never has one.
+                reusable = step_run.cache_key or step_run.status is Status.CACHED
+                if reusable and self.runs.setdefault(step_run.key["id"], step_run) is step_run:
                     self._unread.update(o.artifact for o in step_run.outputs.values())
                 if last:
                     took = step_run.key.get("took_us", step_run.ended_us - step_run.started_us)

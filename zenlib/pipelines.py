@@ -82,7 +82,10 @@ class Pipeline(_Typed[P, R]):
 
     def with_options(self, **changes: Any) -> Pipeline[P, R]:
         """Return the pipeline with some options changed (those of `@pipeline`)."""
-        return Pipeline(self.fn, {**self.options, **_options(**changes)})
+        changed = _options(**changes)
+        if "cache" in changed:  # of a run: stronger than the steps' own and than the settings
+            changed["reuse"] = changed["cache"]
+        return Pipeline(self.fn, {**self.options, **changed})
 
 
 _UNSET: Any = object()

@@ -14,6 +14,7 @@ from typing import Any
 from zenlib.errors import Invalid
 
 FORMAT = 1
+EACH = "each "
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Items:
 
     Attributes:
         kind: `list`, `tuple`, `dict` (names are its keys), or `module:qualname` of a class that
-            is called with the bindings by name.
+            is called with the bindings by name. With `each ` before it, the bindings are lists
+            of one length, and the value is a list with one such thing per place.
     """
 
     kind: str

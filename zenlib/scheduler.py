@@ -20,7 +20,7 @@ from zenlib.engine import Call, Done
 from zenlib.errors import CorruptArtifact, Invalid, ZenlibError
 from zenlib.hashing import Digest
 from zenlib.healing import Hits, is_corruption
-from zenlib.keys import Stored, key_parts
+from zenlib.keys import Stored
 from zenlib.memory import Memory
 from zenlib.orchestrators.base import Job
 from zenlib.plan import Node
@@ -266,11 +266,13 @@ class Scheduler:
                 self._skip(node, progress, reason)
             return
         try:
-            lists = self._wiring.argument_sets(node)
-            if id in self._again and len(lists) != progress.calls:
+            found = self._wiring.calls(
+                node, self.job.run.id, self.job.code[id], reuse=self.job.reuse
+            )
+            if id in self._again and len(found) != progress.calls:
                 raise Invalid(
                     f"what step {id!r} is mapped over was damaged and has been computed again, and "
-                    f"now has {len(lists)} elements instead of {progress.calls}: run it again"
+                    f"now has {len(found)} elements instead of {progress.calls}: run it again"
                 )
         except ZenlibError as error:
             if isinstance(error, CorruptArtifact) and self._withdraw(
@@ -280,28 +282,17 @@ class Scheduler:
             # Only known now: lists of different lengths, a list that is none, a lost artifact.
             self._fail_node(node, progress, error)
             return
-        progress.calls = len(lists)
+        progress.calls = len(found)
         progress.status = Status.RUNNING
-        if not lists:
+        if not found:
             self._end_node(node, progress)
             return
-        code = self.job.code[id]
-        plan = self.job.plan
-        caching = node.options.get("cache", plan.options.get("cache")) is not False
-        keep = node.options.get("cache") is not False and not code.unknown
         again = self._again.pop(id, {})
-        for place, arguments in enumerate(lists):
-            if again and place not in again:
-                continue
-            name = f"{id}[{place}]" if node.map else id
-            key = key_parts(node, arguments, code.code, code.unknown)
-            reuse = self.job.reuse and caching and not code.unknown
-            if not reuse:
-                key["reason"] = "unknown" if code.unknown else "disabled"
-            call = Call(self.job.run.id, plan.pipeline, name, node, arguments, key, reuse, keep)
-            if place in again:
-                call = again[place].with_inputs(call)
-            calls.append((call, place))
+        for place, call in found:
+            if not again:
+                calls.append((call, place))
+            elif place in again:
+                calls.append((again[place].with_inputs(call), place))
 
     def _withdraw(self, node: Node, name: str, inputs: Sequence[Stored]) -> bool:
         """Take back the hits that gave damaged inputs; False if there are none, or again."""

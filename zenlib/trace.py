@@ -16,6 +16,7 @@ from zenlib.fanout import is_mapped
 from zenlib.handles import Handle, Handles
 from zenlib.hints import Returns
 from zenlib.plan import (
+    EACH,
     Binding,
     Condition,
     First,
@@ -112,7 +113,7 @@ class Tracer:
         for name, (value, parameter) in bound.items():
             if parameter.kind in _VARIADIC:
                 self._refuse_lists(step, name, value)
-            elif name in given and (is_mapped(value) or isinstance(value, Handle)):
+            elif name in given and (is_mapped(value) or isinstance(value, Handle | Handles)):
                 inputs[name] = self._mapped_input(step, name, value)
                 mapped.append(name)
                 continue
@@ -223,18 +224,16 @@ class Tracer:
     def _mapped_input(self, step: Step[Any, Any], name: str, value: Any) -> Binding:
         target = Spec.of(step).hints.get(name, Any)
         place = f"each element for parameter {name!r} of step {step.name!r}"
-        if isinstance(value, Handle):
+        if isinstance(value, Handle | Handles):
+            item = value._hint if value._mapped else hints.item_of(value._hint)
             if not value._mapped and not hints.may_be_list(value._hint):
                 raise Invalid(
-                    f"step {step.name!r} is mapped over {name!r}, but output "
-                    f"{value._ref.output!r} of step {value._ref.node!r} is "
+                    f"step {step.name!r} is mapped over {name!r}, but {value!r} is "
                     f"{hints.show(value._hint)}, no list; write unmapped(...) around what is the "
                     "same for each element"
                 )
-            if not value._mapped and not hints.compatible(hints.item_of(value._hint), target):
-                self._mismatch(value, hints.item_of(value._hint), target, place)
-            if value._mapped:
-                self._check_hints(value, target, place)
+            if not hints.compatible(item, target):
+                self._mismatch(value, item, target, place)
             return self._binding(value, place)
         for item in value:
             self._check(item, target, place)
@@ -243,32 +242,33 @@ class Tracer:
     def _check(self, value: Any, target: Any, place: str) -> None:
         if isinstance(value, Unmapped):
             raise Invalid(f"{place}: unmapped(...) is for the arguments of .map and .product")
-        if isinstance(value, Handles):
-            return
-        if isinstance(value, Handle):
-            if value._mapped:
-                if hints.compatible(list, target):
-                    item = hints.item_of(target)
-                    self._check_hints(value, item, f"the elements of {place}")
-                else:
-                    self._mismatch(value, list, target, place)
-            else:
+        if isinstance(value, Handle | Handles):
+            if not value._mapped:
                 self._check_hints(value, target, place)
+            elif hints.compatible(list, target):
+                self._check_hints(value, hints.item_of(target), f"each element of {place}")
+            else:
+                self._mismatch(value, list, target, place)
         elif not _has_handle(value) and not hints.accepts(target, value):
             raise Invalid(
                 f"{place} takes {hints.show(hints.strip(target))}, but is given "
                 f"{shown(value, 100)} ({hints.show(type(value))})"
             )
 
-    def _check_hints(self, handle: Handle, target: Any, place: str) -> None:
-        self._has_value(handle, place)
+    def _check_hints(self, handle: Handle | Handles, target: Any, place: str) -> None:
+        if isinstance(handle, Handle):
+            self._has_value(handle, place)
         if not hints.compatible(handle._hint, target):
             self._mismatch(handle, handle._hint, target, place)
 
-    def _mismatch(self, handle: Handle, source: Any, target: Any, place: str) -> None:
+    def _mismatch(self, handle: Handle | Handles, source: Any, target: Any, place: str) -> None:
+        if isinstance(handle, Handle):
+            what = f"output {handle._ref.output!r} of step {handle._ref.node!r}"
+        else:
+            what = f"what step {handle._node!r} returns"
         raise Invalid(
-            f"{place} takes {hints.show(hints.strip(target))}, but is given output "
-            f"{handle._ref.output!r} of step {handle._ref.node!r}, which is {hints.show(source)}"
+            f"{place} takes {hints.show(hints.strip(target))}, but is given {what}, "
+            f"which is {hints.show(source)}"
         )
 
     def _has_value(self, handle: Handle, place: str) -> None:
@@ -299,7 +299,8 @@ class Tracer:
         if isinstance(value, Handles):
             parts = tuple(self._binding(handle, place) for handle in value)
             names = () if value._returns.shape == "tuple" else value._returns.names
-            return Items(_kind_of(value._returns), parts, names)
+            kind = _kind_of(value._returns)
+            return Items(EACH + kind if value._mapped else kind, parts, names)
         if _has_handle(value):
             if isinstance(value, dict):
                 if not all(isinstance(key, str) for key in value):
@@ -368,7 +369,7 @@ class Tracer:
         }
         if found.shape in ("single", "batches"):
             return handles[found.names[0]]
-        return Handles(id, found, handles)
+        return Handles(id, found, handles, mapped=mapped)
 
 
 class _Choice(Handle):

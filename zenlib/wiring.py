@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from zenlib import engine
-from zenlib.errors import Invalid
+from zenlib.engine import Call
+from zenlib.errors import Invalid, ZenlibError
 from zenlib.fanout import combine
-from zenlib.keys import Argument, Group, Literal, Stored, stored_in
-from zenlib.plan import Binding, First, Items, Node, Object, Plan, Ref, Value, refs_of
+from zenlib.keys import (
+    Argument,
+    Group,
+    Literal,
+    Stored,
+    doubts_in,
+    key_parts,
+    paths_in,
+    stored_in,
+)
+from zenlib.orchestrators.base import Fingerprinted
+from zenlib.plan import EACH, Binding, First, Items, Node, Object, Plan, Ref, Value, refs_of
 from zenlib.records import Status
 from zenlib.serializers.base import Content
 from zenlib.stack import OpenStack
@@ -50,6 +62,7 @@ class Wiring:
         self.states = {id: NodeState() for id in plan.nodes}
         self._objects = objects
         self._stack = stack
+        self._digests: dict[tuple[Any, ...], str] = {}
 
     def reason_to_skip(self, node: Node) -> str:
         """Return why a node whose needs have all ended cannot or need not run; empty if it can."""
@@ -98,7 +111,7 @@ class Wiring:
         """Return what a binding stands for."""
         match binding:
             case Value(data):
-                return Literal(data)
+                return self._literal(data)
             case Object(key, _):
                 return self._objects[key]
             case Ref(node, output):
@@ -110,9 +123,68 @@ class Wiring:
                     return Group("list", results)
                 return progress.outputs[0][output]
             case Items(kind, items, names):
-                return Group(kind, tuple(self.argument(item) for item in items), names)
+                found = tuple(self.argument(item) for item in items)
+                if kind.startswith(EACH):  # a mapped step's outputs, as a list of what it returns
+                    columns = [group.items for group in found if isinstance(group, Group)]
+                    rows = (
+                        Group(kind[len(EACH) :], row, names) for row in zip(*columns, strict=True)
+                    )
+                    return Group("list", tuple(rows))
+                return Group(kind, found, names)
             case First(options):
                 return self.argument(next(o for o in options if not self.lost(o)))
+
+    def _literal(self, data: Any) -> Literal:
+        """Return a given value; a path in it counts by what it leads to, not by its name alone."""
+        paths = paths_in(data) if isinstance(data, list | dict) else []
+        if not paths:
+            return Literal(data)
+        try:
+            return Literal(data, tuple(map(self._file_digest, paths)))
+        except (ZenlibError, OSError) as error:
+            return Literal(data, doubt=f"{', '.join(paths)}: {error}")
+
+    def _file_digest(self, name: str) -> str:
+        path = Path(name)
+        if not path.exists():
+            return "nothing"
+        stat = path.stat()
+        known = (name, stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        if path.is_dir():  # its own times say nothing of the files in it
+            return self._stack.shelf.digest(path)
+        if known not in self._digests:
+            self._digests[known] = self._stack.shelf.digest(path)
+        return self._digests[known]
+
+    def calls(
+        self, node: Node, run_id: str, code: Fingerprinted, *, reuse: bool
+    ) -> list[tuple[int, Call]]:
+        """Return the executions of a node, each with its place.
+
+        Args:
+            node: all that it needs has ended.
+            run_id: of the run.
+            code: the identity of the step's code.
+            reuse: whether the run may take earlier results.
+
+        Raises:
+            Invalid: only known now: lists of different lengths, or something that is no list.
+            CorruptArtifact: a list that is mapped over is damaged.
+        """
+        own = node.options.get("cache")
+        caching = (own if own is not None else self.plan.options.get("cache")) is not False
+        found = []
+        for place, arguments in enumerate(self.argument_sets(node)):
+            unknown = (*code.unknown, *doubts_in(arguments.values()))
+            key = key_parts(node, arguments, code.code, unknown)
+            taking = reuse and caching and not unknown
+            if not taking:
+                key["reason"] = "unknown" if unknown else "disabled"
+            name = f"{node.id}[{place}]" if node.map else node.id
+            keep = not code.never_kept and not unknown
+            call = Call(run_id, self.plan.pipeline, name, node, arguments, key, taking, keep)
+            found.append((place, call))
+        return found
 
     def _elements(self, binding: Binding, name: str, who: str) -> Sequence[Argument]:
         """Return the elements of an argument that is mapped over."""

@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from zenlib import Client, Status
+from zenlib import Client, Stack, Status, pipeline, step
 from zenlib.records import Artifact
 from zenlib.serializers.base import Content
 
@@ -188,3 +189,45 @@ def check_history(home: Path, client: Client | None = None) -> list[str]:
 def unfinished(home: Path) -> list[Path]:
     """Return the temporary files that lie in the artifact store."""
     return sorted((data_of(home) / "artifacts" / "tmp").glob("*"))
+
+
+# Steps and runs.
+
+
+def alone() -> Stack:
+    """A stack in the home of this test, where all steps run in this process, one by one."""
+    return Stack(orchestrator={"type": "local", "workers": 1})
+
+
+def run_of(body, *args, **options):
+    return pipeline(**{"name": "p", **options})(body)(*args)
+
+
+@step
+def numbers(n: int) -> np.ndarray:
+    return np.arange(n, dtype=float)
+
+
+@step
+def plus_one(data: np.ndarray) -> np.ndarray:
+    return data + 1
+
+
+@step
+def add_up(data: np.ndarray, k: int) -> float:
+    return float(data.sum()) + k
+
+
+@step(isolated=True)
+def add_up_elsewhere(data: np.ndarray, k: int) -> float:
+    return float(data.sum()) + k
+
+
+@step
+def total(values: list[float]) -> float:
+    return sum(values)
+
+
+@step
+def one(n: int = 1) -> int:
+    return n

@@ -49,10 +49,12 @@ class Fingerprinted:
     Attributes:
         code: the digest of its fingerprint, or `version:…` if the user gave one.
         unknown: what keeps it from being exact.
+        never_kept: the step itself says `cache=False`: no later run may take its results.
     """
 
     code: str
     unknown: tuple[str, ...] = ()
+    never_kept: bool = False
 
 
 def write_out(stream: str, text: str) -> None:

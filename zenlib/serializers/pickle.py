@@ -61,8 +61,13 @@ class Pickle(Serializer):
         self._warned = False
 
     def fits(self, value: object) -> bool:
-        """Whether it may be tried; what belongs to this process is refused by `dump` in words."""
-        return self.rule != "never" and value is not NotImplemented
+        """Whether it may be tried; what belongs to this process is refused by `dump` in words.
+
+        A path is not: a pickle would keep its name, and a path stands for what it leads to.
+        """
+        if value is NotImplemented or isinstance(value, Path):
+            return False
+        return self.rule != "never"
 
     def dump(self, value: Any, writer: Writer) -> Any:
         """Write the pickle; the data is its signature."""
