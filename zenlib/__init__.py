@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from zenlib.trace import when as when
     from zenlib.views import Artifact as Artifact
     from zenlib.views import Run as Run
+    from zenlib.views import StepResult as StepResult
 
 _HOMES = {
     "Artifact": "views",
@@ -63,6 +64,7 @@ _HOMES = {
     "Step": "steps",
     "StepContext": "step_context",
     "StepFailed": "errors",
+    "StepResult": "views",
     "Unavailable": "errors",
     "ZenlibError": "errors",
     "__version__": "_version",
@@ -97,6 +99,7 @@ __all__ = [
     "Step",
     "StepContext",
     "StepFailed",
+    "StepResult",
     "Unavailable",
     "ZenlibError",
     "__version__",

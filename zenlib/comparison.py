@@ -8,6 +8,7 @@ from typing import Any
 
 from zenlib import explain
 from zenlib.fingerprint import Difference
+from zenlib.hashing import compact_json
 from zenlib.records import Run, StepRun
 from zenlib.stores.base import MetadataStore
 
@@ -113,8 +114,13 @@ def _pairs(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[Any, A
 
 def _params(a: Run, b: Run) -> Iterator[Change]:
     for name, (old, new) in _pairs(a.params, b.params).items():
-        if old != new:
+        if not _same(old, new):
             yield Change("parameters", name, *_shown(old), *_shown(new), note=_delta(old, new))
+
+
+def _same(old: Any, new: Any) -> bool:
+    """Whether two encoded values are one: in Python 1, 1.0 and True would be."""
+    return compact_json(old) == compact_json(new)
 
 
 def _shown(data: Any) -> tuple[str]:
@@ -133,7 +139,7 @@ def _step_params(a: Side, b: Side) -> Iterator[Change]:
             continue
         pairs = _pairs(old.key.get("params", {}), new.key.get("params", {}))
         for name, (x, y) in pairs.items():
-            if x != y and name not in {**a.run.params, **b.run.params}:
+            if not _same(x, y) and name not in {**a.run.params, **b.run.params}:
                 texts = [explain.show_param(v) if v is not None else "" for v in (x, y)]
                 yield Change("parameters", f"{node}.{name}", texts[0], texts[1])
 

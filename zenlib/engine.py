@@ -26,6 +26,7 @@ from typing import Any
 
 from zenlib import hints, values
 from zenlib.calling import run_function
+from zenlib.display import duration
 from zenlib.errors import Invalid
 from zenlib.hashing import new_id
 from zenlib.keys import Argument, Group, Literal, Stored, stored_in
@@ -168,6 +169,15 @@ def choose(
     return hits
 
 
+def refusal(call: Call, runs: Sequence[StepRun]) -> str:
+    """Return why earlier step runs with the key of a call were not taken."""
+    now = now_us()
+    if all(expired(run, call, now) for run in runs):
+        limit_us = int(call.node.options["expires"] * 1e6)
+        return f"nothing changed, but the earlier result is older than {duration(limit_us)}"
+    return "nothing changed, but files of the earlier result are missing"
+
+
 def lacks(content: Content | None, missing: Collection[str]) -> bool:
     """Whether a file of a stored value is among the missing ones."""
     return (
@@ -242,6 +252,9 @@ def execute(
             # Somebody may have published this result between the scheduler's look-up and our claim.
             before = earlier(stack, [call.key["id"]])
             found = choose(stack, [call], before) if before else {}
+            if before and call.name not in found:
+                reason = refusal(call, before[call.key["id"]])
+                call = replace(call, key={**call.key, "reason": reason})
             if call.name in found:
                 done = hit(call, *found[call.name])
                 stack.metadata.put(done.step_run)

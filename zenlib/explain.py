@@ -127,7 +127,7 @@ def _same_key(before: StepRun, key: Mapping[str, Any]) -> str:
         return "the earlier result may not be reused"
     if key.get("reason"):
         return str(key["reason"])
-    return "nothing changed, but the earlier result is expired or its files are gone"
+    return "nothing changed, but the earlier result could not be used"
 
 
 def code_differences(

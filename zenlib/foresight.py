@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from zenlib import engine, explain, lifecycle
@@ -14,7 +14,7 @@ from zenlib.fingerprint import Part
 from zenlib.keys import Stored
 from zenlib.orchestrators.base import Fingerprinted
 from zenlib.plan import Node, Plan
-from zenlib.records import Status
+from zenlib.records import Status, StepRun
 from zenlib.stack import OpenStack
 from zenlib.steps import Step
 from zenlib.wiring import Wiring
@@ -126,7 +126,7 @@ class _Seer:
         if len(hits) == len(calls):
             state.status = Status.CACHED
             return Prediction(self._hit(node, hits), last, items)
-        return Prediction(self._miss(node, calls, hits, before), last, items)
+        return Prediction(self._miss(node, calls, hits, before_runs, before), last, items)
 
     def _hit(self, node: Node, hits: Mapping[str, Any]) -> Why:
         if not hits:
@@ -137,8 +137,18 @@ class _Seer:
         source = short_id(run.key.get("from_run", run.run_id))
         return Why(node.id, "cached", (f"same code, inputs and parameters as run {source}, {age}",))
 
-    def _miss(self, node: Node, calls: list[Call], hits: Mapping[str, Any], before: Any) -> Why:
+    def _miss(
+        self,
+        node: Node,
+        calls: list[Call],
+        hits: Mapping[str, Any],
+        known: Mapping[str, Sequence[StepRun]],
+        before: StepRun | None,
+    ) -> Why:
         missing = next(call for call in calls if call.name not in hits)
+        if missing.key["id"] in known:
+            reason = engine.refusal(missing, known[missing.key["id"]])
+            missing = replace(missing, key={**missing.key, "reason": reason})
         if missing.name != node.id:
             before = explain.latest(self._stack.metadata, self._plan.pipeline, missing.name)
         found = explain.compare(

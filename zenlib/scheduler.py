@@ -469,7 +469,7 @@ class Scheduler:
         """Mark what was never started: skipped below a failure, else cancelled."""
         lost = next((n for n in node.needs() if self._nodes[n].status in _LOST), None)
         status = Status.SKIPPED if lost else Status.CANCELLED
-        reason = f"{lost} was {self._nodes[lost].status}" if lost else "the run was stopped"
+        reason = f"{lost} {self._nodes[lost].word}" if lost else "the run was stopped"
         progress.status = progress.bad or status
         if not progress.ended:
             self._records.append(

@@ -165,6 +165,8 @@ class Shelf:
             except NotSerializable as error:
                 if depth and isinstance(error, _AsAWhole):
                     raise
+                if isinstance(error, _LostPath):  # nor may what holds it be pickled
+                    raise
                 reasons.append(str(error))
                 continue
             content = Content(
@@ -180,7 +182,8 @@ class Shelf:
         if self._pickle.rule == "never":
             reasons.append("it would need pickle, and the setting pickle = 'never' forbids that")
         reason = "; ".join(dict.fromkeys(reasons))
-        raise NotSerializable(f"a {type_name(value)} in it: {reason}" if depth else reason)
+        kind = _LostPath if isinstance(value, Path) else NotSerializable
+        raise kind(f"a {type_name(value)} in it: {reason}" if depth else reason)
 
     def _candidates(self, value: Any) -> Iterator[Serializer]:
         yield from registry.candidates(value)
@@ -205,6 +208,10 @@ class Shelf:
             raise CorruptArtifact(
                 f"serializer {name!r} cannot read this {content.type}: {error}; compute it again"
             ) from error
+
+
+class _LostPath(NotSerializable):
+    """A path whose content cannot be kept; its name alone would be another value."""
 
 
 class _AsAWhole(NotSerializable):

@@ -53,6 +53,11 @@ class NodeState:
         """Whether its outputs exist."""
         return self.status in (Status.COMPLETED, Status.CACHED)
 
+    @property
+    def word(self) -> str:
+        """How the node ended, as the verb of a sentence."""
+        return "failed" if self.status is Status.FAILED else f"was {self.status}"
+
 
 class Wiring:
     """Resolves the inputs of nodes from the states of the nodes before them."""
@@ -69,7 +74,7 @@ class Wiring:
         for condition in node.when:
             source = self.states[condition.ref.node]
             if not source.good:
-                return f"condition {condition.ref.node} was {source.status}"
+                return f"condition {condition.ref.node} {source.word}"
             stored = source.outputs[0][condition.ref.output]
             value = self._stack.shelf.load(self._content(stored), place="a condition")
             if bool(value) is not condition.expected:
@@ -79,10 +84,10 @@ class Wiring:
         for binding in node.inputs.values():
             lost = self.lost(binding)
             if lost:
-                return f"{lost} was {self.states[lost].status}"
+                return f"{lost} {self.states[lost].word}"
         for needed in node.after:
             if self.states[needed].status in (Status.FAILED, Status.CANCELLED):
-                return f"{needed} was {self.states[needed].status}"
+                return f"{needed} {self.states[needed].word}"
         return ""
 
     def inputs(self, node: Node) -> list[Stored]:

@@ -571,3 +571,40 @@ def test_the_source_of_every_function_in_a_file_is_found_and_trusted(file):
         found = graph.read(fn.__code__, fn.__globals__)[0]
         assert fn.__code__.co_name in found.source
         assert found.line == fn.__code__.co_firstlineno
+
+
+def test_an_attribute_that_a_library_loads_on_use_is_the_same_before_and_after():
+    program = (
+        "import zenlib\n"
+        "from zenlib.fingerprint import fingerprint\n"
+        "def work():\n    zenlib.log(loss=1)\n    return zenlib.context()\n"
+        "before = fingerprint(work).digest\n"
+        "zenlib.log, zenlib.context\n"
+        "print(before == fingerprint(work).digest)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "True\n"
+
+
+def test_a_function_that_a_library_wraps_counts_by_its_name_and_version():
+    program = (
+        "from sklearn.model_selection import cross_val_score\n"
+        "from zenlib.fingerprint import fingerprint\n"
+        "def work():\n    return cross_val_score\n"
+        "found = fingerprint(work)\n"
+        "print(found.digest, found.unknown)\n"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(digests) == 1
+    assert "()" in digests.pop()

@@ -39,7 +39,7 @@ def _path(declared: Path | str, project: Project) -> list[Part]:
     if not path.is_dir():
         raise Invalid(
             f"a declared dependency does not exist: {name} (looked for in {project.root}); "
-            "correct `extra=` of the step, or create the file"
+            "correct `depends_on=` of the step, or create the file"
         )
     inside = [p for p in sorted(path.rglob("*")) if _LEFT_OUT.isdisjoint(p.parts) and p.is_file()]
     files = [_file(p, f"{name}/{p.relative_to(path).as_posix()}") for p in inside]
@@ -66,7 +66,9 @@ def _module(module: ModuleType, project: Project) -> list[Part]:
             )
         ]
     if file is None:
-        raise Invalid(f"the module {module.__name__} of `extra=` has no file; name its functions")
+        raise Invalid(
+            f"the module {module.__name__} of `depends_on=` has no file; name its functions"
+        )
     path = Path(file)
     if path.stem != "__init__":
         return [_source(path, module.__name__, project)]

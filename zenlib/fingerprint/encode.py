@@ -166,6 +166,8 @@ class Encoder:
         if owner.name == "zenlib" and wrapped is not None:
             self.encode(wrapped, depth + 1)
             return
+        if self.offered(fn):
+            return
         qualname = fn.__code__.co_qualname
         self.outside(owner, str(fn.__globals__.get("__name__")), qualname)
         registry = fn.__dict__.get("registry")
@@ -180,6 +182,16 @@ class Encoder:
                 self.encode(None if content is MISSING else content, depth + 1)
             self.many(b"d", fn.__defaults__ or (), depth)
             self.encode(fn.__kwdefaults__, depth + 1)
+
+    def offered(self, fn: types.FunctionType) -> bool:
+        """Add a function by the name under which a library offers it, however it was made."""
+        module, name = fn.__module__, fn.__qualname__
+        if getattr(sys.modules.get(module or ""), name, None) is not fn:
+            return False
+        owner = owner_of_module(self.graph.project, module)
+        if not owner.followed:
+            self.outside(owner, module, name)
+        return not owner.followed
 
     def decorated(self, wrapped: object) -> bool:
         """Add the decorators in the source of a wrapped function; False if they cannot be told.

@@ -133,7 +133,9 @@ def _attributes(
     if value is MISSING:
         encoder.put(b"!", text(name.rpartition(".")[2]), *map(text, rest))
         return
-    if isinstance(root, types.ModuleType) and root is not value and _outside(encoder, root, value):
+    # With attributes left, a library has not loaded them yet (PEP 562): its version says it all.
+    used = root is not value or rest
+    if isinstance(root, types.ModuleType) and used and _outside(encoder, root, value):
         encoder.put(*map(text, ref.attributes))
         return
     if _imports_by_name(encoder, value, ref, rest):

@@ -149,7 +149,7 @@ class Serializer(ABC):
     """Turns values of one kind into JSON data, files and parts, and back.
 
     A round trip gives an equal value of the same type. One that could run code while loading
-    says so in `runs_code`; DESIGN's rule on whose code runs is then applied to it.
+    says so in `runs_code`; the setting `pickle` then decides whether it may.
 
     Attributes:
         name: kept with each value, so it never changes.
