@@ -953,7 +953,7 @@ def work(data: np.ndarray) -> float:
 def p():
     return work(make())
 """
-GONE = "its files are gone"
+GONE = "files of the earlier result are missing"
 WAKE = ("data.sum()", "data.max()")
 for _action in ("delete", "truncate"):
     flow(

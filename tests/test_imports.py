@@ -22,7 +22,39 @@ def training(n: int = 1):
 assert load(2) == 2
 """
 
-HEAVY = ["alembic", "asyncio", "blake3", "click", "cloudpickle", "concurrent", "dataclasses", "fsspec", "gcsfs", "http", "inspect", "json", "keyring", "logging", "numpy", "pandas", "platformdirs", "polars", "pyarrow", "pydantic", "pydantic_settings", "pymysql", "s3fs", "skops", "sklearn", "sqlalchemy", "sqlite3", "subprocess", "threading", "tomlkit", "typing"]
+HEAVY = [
+    "alembic",
+    "asyncio",
+    "blake3",
+    "click",
+    "cloudpickle",
+    "concurrent",
+    "dataclasses",
+    "fsspec",
+    "gcsfs",
+    "http",
+    "inspect",
+    "json",
+    "keyring",
+    "logging",
+    "numpy",
+    "pandas",
+    "platformdirs",
+    "polars",
+    "pyarrow",
+    "pydantic",
+    "pydantic_settings",
+    "pymysql",
+    "s3fs",
+    "skops",
+    "sklearn",
+    "sqlalchemy",
+    "sqlite3",
+    "subprocess",
+    "threading",
+    "tomlkit",
+    "typing",
+]
 
 
 def modules_after(code: str) -> set[str]:

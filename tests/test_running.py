@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -814,6 +815,15 @@ def test_a_memory_stack_leaves_nothing_on_the_disk(home):
     run = run_of(lambda: double.map([1, 2]), stack=stack)
     assert run.outputs.load() == [2, 4]
     assert not [found for found in home.rglob("*") if found.is_file()]
+
+
+def test_a_history_that_is_deleted_between_runs_begins_anew(home):
+    assert run_of(lambda: double(number(1))).outputs.load() == 2
+    shutil.rmtree(home / "data")
+    run = run_of(lambda: double(number(1)))
+    assert statuses(run) == {"number": "completed", "double": "completed"}
+    assert [found.id for found in Client().runs()] == [run.id]
+    assert (home / "data" / "metadata.db").exists()
 
 
 def test_hostile_names_go_through_a_whole_run():

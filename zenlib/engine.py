@@ -174,7 +174,9 @@ def refusal(call: Call, runs: Sequence[StepRun]) -> str:
     now = now_us()
     if all(expired(run, call, now) for run in runs):
         limit_us = int(call.node.options["expires"] * 1e6)
-        return f"nothing changed, but the earlier result is older than {duration(limit_us)}"
+        return (
+            f"nothing changed, but the earlier result is expired: older than {duration(limit_us)}"
+        )
     return "nothing changed, but files of the earlier result are missing"
 
 

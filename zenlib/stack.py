@@ -16,7 +16,7 @@ from zenlib.errors import SettingsInvalid, ZenlibError
 from zenlib.orchestrators.base import Orchestrator
 from zenlib.settings import Component, Stack, home
 from zenlib.shelf import Shelf
-from zenlib.stores.base import Claims, MetadataStore
+from zenlib.stores.base import Claims, Losable, MetadataStore
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,9 @@ def open_stack(settings: Stack) -> OpenStack:
     key = (os.getpid(), repr(settings))
     with _lock:
         found = _open.get(key)
+        if found is not None and isinstance(found.metadata, Losable) and found.metadata.lost():
+            found.close()
+            found = None
         # `repr` hides passwords, so equal texts are compared in full.
         if found is None or found.settings != settings:
             found = _open[key] = _open_new(settings)

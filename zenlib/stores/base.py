@@ -117,6 +117,15 @@ class Durable(Protocol):
 
 
 @runtime_checkable
+class Losable(Protocol):
+    """An optional ability: a store whose file can be deleted or replaced while it is open."""
+
+    def lost(self) -> bool:
+        """Whether that has happened; what is put from now on would go nowhere."""
+        ...
+
+
+@runtime_checkable
 class Claims(Protocol):
     """An optional ability: a store that lets one worker at a time compute a key."""
 

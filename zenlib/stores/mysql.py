@@ -140,6 +140,10 @@ class Mysql:
             )
         return Unavailable(f"{name}: {text}")
 
+    def identity(self) -> None:
+        """It is no file."""
+        return
+
     def check_writable(self) -> None:
         """The server says so itself when it is read-only."""
 

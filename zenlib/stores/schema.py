@@ -79,6 +79,10 @@ class Database(Protocol):
         """Return the error for our caller."""
         ...
 
+    def identity(self) -> tuple[int, int] | None:
+        """Return which file it is; None where it is none."""
+        ...
+
     def check_writable(self) -> None:
         """Raise `Unavailable` when the database can only be read."""
         ...

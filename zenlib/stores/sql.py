@@ -55,6 +55,7 @@ class SqlStore(MetadataStore, Claims):
         self._database = _database_of(url, durability)
         self._statements = self._database.statements
         self._ready = False
+        self._file: tuple[int, int] | None = None
         self._claims: Locks | None = None
         self._opened: dict[str, Locks] = {}
         name = self._database.name
@@ -218,7 +219,12 @@ class SqlStore(MetadataStore, Claims):
         except self._database.error as error:
             raise self._database.translate(error) from error
         self._ready = self._attempt(lambda session: self._database.prepare(session, write=write))
+        self._file = self._database.identity() if self._ready else None
         return self._ready
+
+    def lost(self) -> bool:
+        """Whether the file that this store has open was deleted or replaced by another."""
+        return self._ready and self._file is not None and self._database.identity() != self._file
 
     def _attempt(self, work: Callable[[Session], T]) -> T:
         """Do some work on a connection, as a whole again for as long as others are in the way."""

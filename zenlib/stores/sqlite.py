@@ -159,6 +159,16 @@ class Sqlite:
             return Invalid(f"a record is too large for {name}: store its data as an artifact")
         return Unavailable(f"{name}: {error}")
 
+    def identity(self) -> tuple[int, int] | None:
+        """Return which file lies at the path now; None if there is none, or it is in memory."""
+        if self.path is None:
+            return None
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
     def check_writable(self) -> None:
         """Raise `Unavailable` when the file or its folder is read-only."""
         if self.read_only:
