@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -74,16 +74,23 @@ class Scheduler:
 
     # What lanes call.
 
-    def take(self, wait_s: float | None = None, *, isolated: bool | None = None) -> Call | None:
+    def take(
+        self,
+        wait_s: float | None = None,
+        *,
+        isolated: bool | None = None,
+        leave: Callable[[], int] | None = None,
+    ) -> Call | None:
         """Return the next call, waiting up to `wait_s` seconds for one; None if there is none.
 
         Args:
             isolated: True: only calls that need a process of their own; False: only others.
+            leave: how many of the others are not for this lane; asked each time.
         """
         deadline = None if wait_s is None else time.monotonic() + wait_s
         with self._lock:
             while True:
-                call = self._next(isolated)
+                call = self._next(isolated, leave() if leave else 0)
                 if call is not None:
                     self._running[call.name] = call
                     return call
@@ -92,7 +99,7 @@ class Scheduler:
                     return None
                 self._lock.wait(left)
 
-    def _next(self, isolated: bool | None) -> Call | None:
+    def _next(self, isolated: bool | None, leave: int) -> Call | None:
         if self.stopped:
             return None
         now = time.monotonic()
@@ -100,13 +107,19 @@ class Scheduler:
             _, _, call, place = heapq.heappop(self._delayed)
             self._ready.append((call, place))
         for position, (call, place) in enumerate(self._ready):
-            if isolated is None or isolated == needs_process(call.node):
-                if not self._room(call):
+            own_process = needs_process(call.node)
+            if isolated is None or isolated == own_process:
+                left = leave and not own_process and self._plain() <= leave
+                if left or not self._room(call):
                     continue
                 del self._ready[position]
                 self._places[call.name] = place
                 return call
         return None
+
+    def _plain(self) -> int:
+        """Return how many ready calls can run anywhere."""
+        return sum(not needs_process(call.node) for call, _ in self._ready)
 
     def _room(self, call: Call) -> bool:
         """Whether the CPUs that the call asks for are free; one that runs alone always has room."""

@@ -9,32 +9,26 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import sys
 import threading
 import time
-from typing import Any, Literal
-
-import cloudpickle
+from typing import Literal
 
 from zenlib import engine, lifecycle
 from zenlib.engine import Call
-from zenlib.errors import Invalid, SettingsInvalid, StepTimeout, WorkerDied
+from zenlib.errors import Invalid, SettingsInvalid
 from zenlib.orchestrators.base import Handle, Job, Orchestrator
 from zenlib.orchestrators.interrupts import Interrupts
-from zenlib.orchestrators.pool import POOL, Worker
-from zenlib.records import Failure, Status, StepRun
+from zenlib.orchestrators.lanes import GRACE_S, ProcessLane
+from zenlib.orchestrators.pool import POOL
+from zenlib.records import Failure, Status
 from zenlib.scheduler import Scheduler, needs_process
-from zenlib.steps import Step
 
 OPEN_AFTER_S = 0.03
 """How long steps wait for the calling thread before further lanes are considered."""
 
 WORTH_S = 0.3
 """How much work must be waiting, in seconds, to be worth the start of a worker process."""
-
-GRACE_S = 3.0
-"""How long a step may take to stop after Ctrl-C before its process is killed."""
 
 
 class LocalOrchestrator(Orchestrator):
@@ -125,7 +119,7 @@ class _Drive:
         self.cancelling = threading.Event()
         self.aborting = threading.Event()
         self.lanes: list[threading.Thread] = []
-        self._mean_s: list[float] = []
+        self.took_s: list[float] = []
         self._busy = False
         self._lock = threading.Lock()
 
@@ -169,12 +163,13 @@ class _Drive:
 
     def run_here(self, call: Call, interrupts: Interrupts | None = None) -> None:
         """Execute a call in this thread."""
-        scheduler = self._scheduler()
+        scheduler = self.in_use()
         self.started(call)
         started_us, clock = engine.now_us(), time.perf_counter()
         guard = interrupts.guard if interrupts else contextlib.nullcontext
         step = self.job.steps[call.node.id]
-        self._busy = True
+        own = interrupts is not None
+        self._busy = self._busy or own
         try:
             done = engine.execute(call, step, self.job.stack, guard)
         except KeyboardInterrupt:
@@ -182,16 +177,18 @@ class _Drive:
             scheduler.interrupted(call, started_us)
             raise
         except BaseException as error:  # noqa: BLE001 - sys.exit in a step is a failure too
-            self._busy = False
+            self._busy = self._busy and not own
             timing = (started_us, int((time.perf_counter() - clock) * 1e6))
             self.failed(call, error, engine.failure_of(error), timing)
         else:
-            self._busy = False  # before what follows becomes ready: it is for this thread
+            self._busy = (
+                self._busy and not own
+            )  # before what follows becomes ready: it is for this thread
             scheduler.done(call, done)
-        self._mean_s.append(time.perf_counter() - clock)
+        self.took_s.append(time.perf_counter() - clock)
 
     def started(self, call: Call) -> None:
-        last = self._scheduler().last_time_us(call.name)
+        last = self.in_use().last_time_us(call.name)
         with self._lock:
             for events in self.job.events:
                 events.node_started(call.node.id, last)
@@ -201,7 +198,7 @@ class _Drive:
     ) -> None:
         if self.job.pdb and error is not None:
             self._debug(call, error)
-        self._scheduler().retry_or_fail(call, error, failure, timing)
+        self.in_use().retry_or_fail(call, error, failure, timing)
 
     def _debug(self, call: Call, error: BaseException) -> None:
         """Open the debugger in the frame that raised; the step's inputs are its arguments."""
@@ -218,7 +215,7 @@ class _Drive:
             if self._worth(scheduler):
                 self._open_lanes(scheduler)
                 return
-            time.sleep(OPEN_AFTER_S if self._mean_s else OPEN_AFTER_S / 3)
+            time.sleep(OPEN_AFTER_S if self.took_s else OPEN_AFTER_S / 3)
 
     def _worth(self, scheduler: Scheduler) -> bool:
         if scheduler.backlog_needs_process():
@@ -227,11 +224,15 @@ class _Drive:
             return False  # the calling thread is about to take what is ready
         if self.threads or POOL.idle():
             return True
-        if not self._mean_s:  # the first step is still running: it is a long one
+        if not self.took_s:  # the first step is still running: it is a long one
             time.sleep(OPEN_AFTER_S)
-            return not self._mean_s
-        mean = sum(self._mean_s) / len(self._mean_s)
+            return not self.took_s
+        mean = sum(self.took_s) / len(self.took_s)
         return mean * scheduler.backlog > WORTH_S
+
+    def _leave(self) -> int:
+        """Return how many ready calls other lanes leave for the calling thread."""
+        return 0 if self._busy else 1
 
     def _open_lanes(self, scheduler: Scheduler) -> None:
         with self._lock:
@@ -245,8 +246,8 @@ class _Drive:
                 lane.start()
 
     def _thread_lane(self) -> None:
-        scheduler = self._scheduler()
-        while (call := scheduler.take()) is not None:
+        scheduler = self.in_use()
+        while (call := scheduler.take(leave=self._leave)) is not None:
             try:
                 if needs_process(call.node):
                     raise Invalid(
@@ -265,13 +266,15 @@ class _Drive:
                 return
 
     def _process_lane(self) -> None:
-        scheduler = self._scheduler()
-        lane: _ProcessLane | None = None
+        scheduler = self.in_use()
+        lane: ProcessLane | None = None
         try:
             while not scheduler.over:
                 # Connected before a call is taken: a call must not wait for a process to start.
-                lane = lane or _ProcessLane(self)
-                call = scheduler.take(isolated=True if self.workers == 1 else None)
+                lane = lane or ProcessLane(self)
+                call = scheduler.take(
+                    isolated=True if self.workers == 1 else None, leave=self._leave
+                )
                 if call is None:
                     break
                 try:
@@ -317,138 +320,7 @@ class _Drive:
             raise scheduler.fatal
         return status
 
-    def _scheduler(self) -> Scheduler:
+    def in_use(self) -> Scheduler:
+        """Return the scheduler of the run."""
         assert self.scheduler is not None
         return self.scheduler
-
-
-class _ProcessLane:
-    """Feeds calls to one worker process."""
-
-    def __init__(self, drive: _Drive) -> None:
-        self.drive = drive
-        self.worker: Worker = POOL.acquire()
-        self.usable = True
-
-    def run(self, call: Call) -> None:
-        """Execute a call in the worker and report what became of it."""
-        drive, scheduler = self.drive, self.drive._scheduler()
-        drive.started(call)
-        started_us, clock = engine.now_us(), time.perf_counter()
-        try:
-            answer = self._converse(call)
-        except (EOFError, OSError) as error:
-            self.usable = False
-            self.worker.kill()
-            self._after_death(call, error, (started_us, int((time.perf_counter() - clock) * 1e6)))
-            return
-        drive._mean_s.append(time.perf_counter() - clock)
-        match answer:
-            case ("done", done):
-                scheduler.done(call, done)
-            case ("cancelled", _):
-                drive.cancel()  # also when it was the step itself that raised KeyboardInterrupt
-                scheduler.interrupted(call, started_us)
-            case ("error", data, failure, timing):
-                raised = pickle.loads(data) if data is not None else None  # noqa: S301 - our worker
-                drive.failed(call, raised, failure, timing)
-
-    def _converse(self, call: Call) -> Any:
-        """Send a call and return the worker's answer.
-
-        Raises:
-            EOFError, OSError: the worker ended, or was killed because it had to.
-        """
-        job, worker = self.drive.job, self.worker
-        step = job.steps[call.node.id]
-        if worker.run_id != job.run.id:
-            worker.send(("run", job.stack.settings))
-            worker.run_id, worker.steps = job.run.id, set()
-        number = id(step)
-        if number not in worker.steps:
-            worker.send(("step", number, _dump(step)))
-            worker.steps.add(number)
-        worker.send(("call", number, call))
-        limit: float | None = call.node.options.get("timeout")
-        end: float | None = None
-        told = 0.0
-        while True:
-            if worker.connect().poll(0.05 if told or limit else 0.2):
-                message = worker.connect().recv()
-                if message[0] == "print":
-                    job.echo(message[1], message[2])
-                elif message[0] == "running":
-                    end = None if limit is None else time.monotonic() + limit
-                elif message[0] == "by_value":
-                    worker.send(("step", number, _dump(step, by_value=True)))
-                    worker.send(("call", number, call))
-                else:
-                    return message
-            if limit is not None and end is not None and time.monotonic() > end:
-                self.worker.kill()
-                raise _TimedOut(limit)
-            if self.drive.cancelling.is_set():
-                if not told:
-                    worker.send(("cancel",))
-                    told = time.monotonic()
-                elif self.drive.aborting.is_set() or time.monotonic() > told + GRACE_S:
-                    self.worker.kill()
-                    raise EOFError
-
-    def _after_death(self, call: Call, error: BaseException, timing: tuple[int, int]) -> None:
-        """Decide what became of a call whose worker is gone."""
-        drive, scheduler = self.drive, self.drive._scheduler()
-        published = drive.job.stack.metadata.find(
-            StepRun, {"run_id": call.run_id, "node": call.name}, limit=1
-        ).items
-        if published:  # it died after the result was safe, before it could say so
-            stored = engine.outputs_of(drive.job.stack, published[0])
-            scheduler.done(call, engine.Done(published[0], stored))
-            return
-        if drive.cancelling.is_set():
-            scheduler.interrupted(call, timing[0])
-            return
-        reason: Exception
-        if isinstance(error, _TimedOut):
-            reason = StepTimeout(
-                f"step {call.name!r} ran longer than its timeout of {error.limit:g} s and was stopped"
-            )
-        else:
-            reason = WorkerDied(
-                f"the process of step {call.name!r} ended without an answer: "
-                f"{self.worker.how_it_ended()}"
-            )
-        drive.failed(call, reason, engine.failure_of(reason), timing)
-
-
-class _TimedOut(OSError):
-    def __init__(self, limit: float) -> None:
-        super().__init__()
-        self.limit = limit
-
-
-def _dump(step: Step[Any, Any], *, by_value: bool = False) -> bytes:
-    """Return a step as bytes; by value if its module cannot be imported elsewhere.
-
-    With a step of `__main__` go the classes defined there: its inputs may be instances of them.
-    """
-    module = sys.modules.get(step.fn.__module__)
-    if by_value and module is not None:
-        cloudpickle.register_pickle_by_value(module)
-        try:
-            return cloudpickle.dumps((step, {}))  # type: ignore[no-any-return]
-        finally:
-            cloudpickle.unregister_pickle_by_value(module)
-    classes = _main_classes() if step.fn.__module__ == "__main__" else {}
-    return cloudpickle.dumps((step, classes))  # type: ignore[no-any-return]
-
-
-def _main_classes() -> dict[str, type]:
-    """Return the classes of `__main__` that can travel."""
-    found = {}
-    for name, value in vars(sys.modules["__main__"]).items():
-        if isinstance(value, type) and value.__module__ == "__main__":
-            with contextlib.suppress(Exception):  # it holds a lock, a file, … : leave it here
-                cloudpickle.dumps(value)
-                found[name] = value
-    return found
