@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zenlib.display import ago, short_id
-from zenlib.engine import now_us
 from zenlib.errors import NotFound
+from zenlib.execution import now_us
 from zenlib.fingerprint import Difference, Part, differences
 from zenlib.hashing import compact_json
 from zenlib.records import Code, Source, Status, StepRun

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from zenlib import engine, explain, lifecycle
+from zenlib import execution, explain, lifecycle, lookup
 from zenlib.display import ago, duration, short_id
-from zenlib.engine import Call
+from zenlib.execution import Call
 from zenlib.explain import Why
 from zenlib.fingerprint import Part
 from zenlib.keys import Stored
@@ -117,11 +117,11 @@ class _Seer:
         found = self._wiring.calls(node, "", self._code[node.id], reuse=self._reuse)
         calls = [call for _, call in found]
         asking = [call for call in calls if call.reuse]
-        before_runs = engine.earlier(self._stack, [call.key["id"] for call in asking])
-        hits = engine.choose(self._stack, asking, before_runs)
+        before_runs = lookup.earlier(self._stack, [call.key["id"] for call in asking])
+        hits = lookup.choose(self._stack, asking, before_runs)
         for place, call in enumerate(calls):
             if call.name in hits:
-                state.outputs[place] = engine.hit(call, *hits[call.name]).outputs
+                state.outputs[place] = lookup.hit(call, *hits[call.name]).outputs
         items = len(calls) if node.map else None
         if len(hits) == len(calls):
             state.status = Status.CACHED
@@ -133,7 +133,7 @@ class _Seer:
             return Why(node.id, "cached", ("nothing to do: the list is empty",))
         run, _ = next(iter(hits.values()))
         computed = run.key.get("computed_us", run.ended_us)
-        age = ago(computed, engine.now_us())
+        age = ago(computed, execution.now_us())
         source = short_id(run.key.get("from_run", run.run_id))
         return Why(node.id, "cached", (f"same code, inputs and parameters as run {source}, {age}",))
 
@@ -147,7 +147,7 @@ class _Seer:
     ) -> Why:
         missing = next(call for call in calls if call.name not in hits)
         if missing.key["id"] in known:
-            reason = engine.refusal(missing, known[missing.key["id"]])
+            reason = lookup.refusal(missing, known[missing.key["id"]])
             missing = replace(missing, key={**missing.key, "reason": reason})
         if missing.name != node.id:
             before = explain.latest(self._stack.metadata, self._plan.pipeline, missing.name)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from zenlib.engine import Call, Done
 from zenlib.errors import CorruptArtifact
+from zenlib.execution import Call, Done
 from zenlib.hashing import Digest
 from zenlib.hints import type_name
 from zenlib.keys import Stored

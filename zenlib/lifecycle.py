@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from zenlib import engine
+from zenlib import execution
 from zenlib._version import __version__
 from zenlib.fingerprint import Fingerprint, fingerprint
 from zenlib.orchestrators.base import Fingerprinted, Job
@@ -101,7 +101,7 @@ def start(
     }
     run = Run(
         pipeline=plan.pipeline,
-        started_us=engine.now_us(),
+        started_us=execution.now_us(),
         stack=stack.settings.name,
         params=plan.params,
         plan={**plan.to_dict(), "objects": {key: c.to_json() for key, c in contents.items()}}
@@ -133,10 +133,10 @@ def finish(job: Job, scheduler: Scheduler) -> Status:
     first = scheduler.failures[0] if scheduler.failures else None
     failure = first[1] if first else None
     if failure is None and scheduler.fatal is not None:
-        failure = engine.failure_of(scheduler.fatal)
+        failure = execution.failure_of(scheduler.fatal)
     ended = job.run.next(
         status=status,
-        ended_us=max(engine.now_us(), job.run.started_us),
+        ended_us=max(execution.now_us(), job.run.started_us),
         outputs=scheduler.outputs() if status is Status.COMPLETED else None,
         failure=failure,
     )

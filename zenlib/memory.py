@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zenlib import engine
+from zenlib import lookup
 from zenlib.records import Run, Status, StepRun
 from zenlib.serializers.base import Content
 from zenlib.stores.base import MetadataStore
@@ -72,7 +72,7 @@ class Memory:
     def content(self, artifact: str) -> Content | None:
         """Return how an output is stored; those of all runs read so far are looked up together."""
         if artifact in self._unread:
-            found = engine.artifacts_of(self._metadata, self._unread)
+            found = lookup.artifacts_of(self._metadata, self._unread)
             self._contents.update((id, Content.from_json(a.content)) for id, a in found.items())
             self._unread.clear()
         return self._contents.get(artifact)

@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from zenlib import engine, hints
-from zenlib.engine import Call, Done
+from zenlib import execution, hints, lookup
 from zenlib.errors import CorruptArtifact, Invalid, ZenlibError
+from zenlib.execution import Call, Done
 from zenlib.hashing import Digest
 from zenlib.healing import Hits, is_corruption
 from zenlib.keys import Stored
@@ -199,7 +199,7 @@ class Scheduler:
             return
         if error is not None:
             self.job.errors[call.name] = error
-        done = engine.failed(call, failure, timing)
+        done = execution.failed(call, failure, timing)
         self.job.stack.metadata.put(done.step_run)
         self.done(call, done)
 
@@ -230,7 +230,7 @@ class Scheduler:
 
     def interrupted(self, call: Call, started_us: int) -> None:
         """Take note that a running call was stopped by a cancellation."""
-        done = engine.cancelled(call, started_us)
+        done = execution.cancelled(call, started_us)
         with self._lock:
             self._records.append(done.step_run)
         self.done(call, done)
@@ -338,7 +338,7 @@ class Scheduler:
 
     def _skip(self, node: Node, progress: NodeState, reason: str) -> None:
         self._records.append(
-            engine.not_run(
+            execution.not_run(
                 self.job.run.id, self.job.plan.pipeline, node, node.id, Status.SKIPPED, reason
             )
         )
@@ -350,7 +350,7 @@ class Scheduler:
         progress.calls = 1
         call = Call(self.job.run.id, self.job.plan.pipeline, node.id, node, {}, {})
         self.job.errors[node.id] = error
-        done = engine.failed(call, engine.failure_of(error), (engine.now_us(), 0))
+        done = execution.failed(call, execution.failure_of(error), (execution.now_us(), 0))
         self._records.append(done.step_run)
         self._places[node.id] = 0
         self._note(call, done)
@@ -365,14 +365,14 @@ class Scheduler:
             # One call alone looks up for itself, under its claim: no second question.
             if len(rest) > 1 or (rest and not self._asked):
                 self._asked = True
-                found = engine.earlier(self.job.stack, [call.key["id"] for call in rest])
-                hits.update(engine.choose(self.job.stack, rest, found) if found else {})
+                found = lookup.earlier(self.job.stack, [call.key["id"] for call in rest])
+                hits.update(lookup.choose(self.job.stack, rest, found) if found else {})
                 for earlier_run, _ in hits.values():
                     self._memory.follow(earlier_run)
         for call, place in calls:
             if call.name in hits:
                 self._places[call.name] = place
-                done = engine.hit(call, *hits[call.name])
+                done = lookup.hit(call, *hits[call.name])
                 self._hits.append(done.step_run)
                 self._note(call, done)
             else:
@@ -380,12 +380,12 @@ class Scheduler:
 
     def _remembered(self, calls: Sequence[Call]) -> dict[str, tuple[StepRun, dict[str, Stored]]]:
         """Return the hits among what the last run of this pipeline used."""
-        now = engine.now_us()
+        now = execution.now_us()
         found: dict[str, tuple[StepRun, dict[str, Stored]]] = {}
         wanted: list[Content] = []
         for call in calls:
             run = self._memory.runs.get(call.key["id"])
-            if run is None or engine.expired(run, call, now):
+            if run is None or lookup.expired(run, call, now):
                 continue
             contents = {n: self._memory.content(o.artifact) for n, o in run.outputs.items()}
             if any(content is None for content in contents.values()):
@@ -405,7 +405,7 @@ class Scheduler:
             found = {
                 name: (run, outputs)
                 for name, (run, outputs) in found.items()
-                if not any(engine.lacks(stored.content, missing) for stored in outputs.values())
+                if not any(lookup.lacks(stored.content, missing) for stored in outputs.values())
             }
         return found
 
@@ -486,7 +486,7 @@ class Scheduler:
         progress.status = progress.bad or status
         if not progress.ended:
             self._records.append(
-                engine.not_run(
+                execution.not_run(
                     self.job.run.id, self.job.plan.pipeline, node, node.id, progress.status, reason
                 )
             )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from zenlib import engine, explain, records, values
+from zenlib import execution, explain, lookup, records, values
 from zenlib.artifacts.blobs import key_of
 from zenlib.diagram import Box, Graph, Line
 from zenlib.diagram.text import text as draw
@@ -285,7 +285,7 @@ class Run:
     @property
     def took_us(self) -> int:
         """How long it took so far, in microseconds."""
-        return (self.record.ended_us or engine.now_us()) - self.record.started_us
+        return (self.record.ended_us or execution.now_us()) - self.record.started_us
 
     @property
     def params(self) -> dict[str, Any]:
@@ -345,7 +345,7 @@ class Run:
     @cached_property
     def _artifacts(self) -> dict[str, records.Artifact]:
         ids = [o.artifact for step_run in self.step_runs for o in step_run.outputs.values()]
-        return engine.artifacts_of(self._stack.metadata, ids)
+        return lookup.artifacts_of(self._stack.metadata, ids)
 
     def artifact(self, id: str) -> Artifact:
         """Return an artifact of this run by its id.

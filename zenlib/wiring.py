@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zenlib import engine
-from zenlib.engine import Call
+from zenlib import lookup
 from zenlib.errors import Invalid, ZenlibError
+from zenlib.execution import Call
 from zenlib.fanout import combine
 from zenlib.keys import (
     Argument,
@@ -216,7 +216,7 @@ class Wiring:
     def _content(self, stored: Stored) -> Content:
         if stored.content is not None:
             return stored.content
-        found = engine.artifacts_of(self._stack.metadata, [stored.artifact])
+        found = lookup.artifacts_of(self._stack.metadata, [stored.artifact])
         if stored.artifact not in found:
             raise Invalid(f"the artifact of {stored.source} ({stored.artifact}) was deleted")
         return Content.from_json(found[stored.artifact].content)

@@ -5,7 +5,8 @@ import pytest
 from zenlib.errors import Invalid
 from zenlib.records import Run
 from zenlib.stores.memory import MemoryStore
-from zenlib.testing.metadata import MetadataStoreSuite, run
+from zenlib.testing.metadata import MetadataStoreSuite
+from zenlib.testing.samples import run
 
 
 class TestMemoryStore(MetadataStoreSuite):

@@ -10,8 +10,9 @@ from zenlib.errors import Denied, StoreTooNew, Unavailable
 from zenlib.records import Run
 from zenlib.stores import migrations
 from zenlib.stores.sql import SqlStore
-from zenlib.testing.metadata import MetadataStoreSuite, everything, race, run
+from zenlib.testing.metadata import MetadataStoreSuite
 from zenlib.testing.metadata_model import MetadataStoreModel
+from zenlib.testing.samples import everything, race, run
 
 
 class TestMysql(MetadataStoreSuite):

@@ -11,7 +11,7 @@ from zenlib.stores import migrations, schema
 from zenlib.stores.rows import layout_of
 from zenlib.stores.sql import SqlStore
 from zenlib.stores.tables import METADATA
-from zenlib.testing.metadata import run
+from zenlib.testing.samples import run
 
 
 def schema_of(path):

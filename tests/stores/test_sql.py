@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, settings
 from zenlib.errors import Invalid
 from zenlib.records import Artifact, Run, Status, StepRun
 from zenlib.stores.sql import SqlStore
-from zenlib.testing.metadata import MetadataStoreSuite, artifact, run, step
+from zenlib.testing.metadata import MetadataStoreSuite
 from zenlib.testing.metadata_model import MetadataStoreModel
+from zenlib.testing.samples import artifact, run, step
 
 
 class TestSqliteFile(MetadataStoreSuite):

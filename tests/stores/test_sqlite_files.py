@@ -20,7 +20,7 @@ from zenlib.errors import (
 )
 from zenlib.records import Artifact, Run, Source, StepRun
 from zenlib.stores.sql import SqlStore
-from zenlib.testing.metadata import artifact, everything, run, step
+from zenlib.testing.samples import artifact, everything, run, step
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
 
@@ -420,7 +420,7 @@ import resource, sys
 from zenlib.errors import Unavailable
 from zenlib.records import Run
 from zenlib.stores.sql import SqlStore
-from zenlib.testing.metadata import run, artifact
+from zenlib.testing.samples import run, artifact
 store = SqlStore(f"sqlite:///{sys.argv[1]}")
 store.put(run(id="before"))
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))

@@ -11,7 +11,7 @@ import pytest
 
 from zenlib.records import Artifact, Run, Status, StepRun
 from zenlib.stores.sql import SqlStore
-from zenlib.testing.metadata import everything
+from zenlib.testing.samples import everything
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_sixteen_first_uses_at_once_all_succeed(tmp_path):
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_forked_children_write_through_connections_of_their_own(tmp_path):
     store = SqlStore(f"sqlite:///{tmp_path}/metadata.db")
-    from zenlib.testing.metadata import artifact
+    from zenlib.testing.samples import artifact
 
     store.put(artifact())
     children = []

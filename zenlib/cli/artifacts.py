@@ -78,7 +78,7 @@ def _listed(artifact: Artifact) -> dict[str, Any]:
 
 
 def _columns() -> list[Column]:
-    from zenlib.engine import now_us
+    from zenlib.execution import now_us
     from zenlib.words import ago, short_id, size
 
     now = now_us()

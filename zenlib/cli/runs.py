@@ -72,7 +72,7 @@ def list_(
 
 
 def _columns(out: Output, ids: list[str]) -> list[Column]:
-    from zenlib.engine import now_us
+    from zenlib.execution import now_us
     from zenlib.words import ago, duration, short_id
 
     now = now_us()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from zenlib import engine, explain, records
+from zenlib import execution, explain, records
 from zenlib.cli import failures, lines
 from zenlib.cli.facts import outputs, preview, type_of
 from zenlib.cli.lines import say
@@ -65,7 +65,7 @@ def show_run(out: Output, run: Run, *, dag: bool | None) -> None:
 
 def _facts(run: Run) -> Iterator[tuple[str, str]]:
     record = run.record
-    yield "started", f"{instant(record.started_us)}, {ago(record.started_us, engine.now_us())}"
+    yield "started", f"{instant(record.started_us)}, {ago(record.started_us, execution.now_us())}"
     yield "took", duration(run.took_us) + ("" if record.ended_us else " so far")
     yield "stack", record.stack
     if record.tags:
@@ -182,7 +182,7 @@ def show_artifact(out: Output, artifact: Artifact, data: dict[str, Any]) -> None
         ("digest", record.digest),
         ("size", f"{size(record.size_bytes)} ({record.size_bytes} bytes)"),
         ("serializer", record.serializer),
-        ("made", f"{instant(made)}, {ago(made, engine.now_us())}"),
+        ("made", f"{instant(made)}, {ago(made, execution.now_us())}"),
         ("by", f"step {data['node'] or '?'} of run {record.run_id or '?'}"),
         ("stored at", artifact.uri),
         *(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, TextIO
 
-from zenlib import engine
+from zenlib import execution, lookup
 from zenlib.cli import failures
 from zenlib.cli.facts import outputs
 from zenlib.display import Progress
@@ -118,7 +118,7 @@ class Watching:
         if step_run is None:
             return ""
         ids = {name: output.artifact for name, output in step_run.outputs.items()}
-        found = engine.artifacts_of(self._metadata, ids.values())
+        found = lookup.artifacts_of(self._metadata, ids.values())
         return outputs({name: found[id] for name, id in ids.items() if id in found})
 
     def _step_run(self, node: str) -> StepRun | None:
@@ -147,7 +147,7 @@ class Watching:
 
 def _from_run(id: str) -> str:
     try:
-        return f"from run {short_id(id)}, {ago(id_time_us(id), engine.now_us())}"
+        return f"from run {short_id(id)}, {ago(id_time_us(id), execution.now_us())}"
     except ValueError:  # an id that another program made
         return f"from run {id}"
 

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import cloudpickle
 
-from zenlib import engine
-from zenlib.engine import Call
+from zenlib import execution, lookup
 from zenlib.errors import StepTimeout, WorkerDied
+from zenlib.execution import Call, Done
 from zenlib.orchestrators.base import Job
 from zenlib.orchestrators.pool import POOL, Worker
 from zenlib.records import Failure, StepRun
@@ -75,7 +75,7 @@ class ProcessLane:
         """Execute a call in the worker and report what became of it."""
         drive, scheduler = self.drive, self.drive.in_use()
         drive.started(call)
-        started_us, clock = engine.now_us(), time.perf_counter()
+        started_us, clock = execution.now_us(), time.perf_counter()
         try:
             answer = self._converse(call)
         except (EOFError, OSError) as error:
@@ -143,8 +143,8 @@ class ProcessLane:
             StepRun, {"run_id": call.run_id, "node": call.name}, limit=1
         ).items
         if published:  # it died after the result was safe, before it could say so
-            stored = engine.outputs_of(drive.job.stack, published[0])
-            scheduler.done(call, engine.Done(published[0], stored))
+            stored = lookup.outputs_of(drive.job.stack, published[0])
+            scheduler.done(call, Done(published[0], stored))
             return
         if drive.cancelling.is_set():
             scheduler.interrupted(call, timing[0])
@@ -159,7 +159,7 @@ class ProcessLane:
                 f"the process of step {call.name!r} ended without an answer: "
                 f"{self.worker.how_it_ended()}"
             )
-        drive.failed(call, reason, engine.failure_of(reason), timing)
+        drive.failed(call, reason, execution.failure_of(reason), timing)
 
 
 class _TimedOut(OSError):

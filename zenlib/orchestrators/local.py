@@ -14,9 +14,9 @@ import threading
 import time
 from typing import Literal
 
-from zenlib import engine, lifecycle
-from zenlib.engine import Call
+from zenlib import engine, execution, lifecycle
 from zenlib.errors import Invalid, SettingsInvalid
+from zenlib.execution import Call
 from zenlib.orchestrators.base import Handle, Job, Orchestrator
 from zenlib.orchestrators.interrupts import Interrupts
 from zenlib.orchestrators.lanes import GRACE_S, ProcessLane
@@ -165,7 +165,7 @@ class _Drive:
         """Execute a call in this thread."""
         scheduler = self.in_use()
         self.started(call)
-        started_us, clock = engine.now_us(), time.perf_counter()
+        started_us, clock = execution.now_us(), time.perf_counter()
         guard = interrupts.guard if interrupts else contextlib.nullcontext
         step = self.job.steps[call.node.id]
         own = interrupts is not None
@@ -179,7 +179,7 @@ class _Drive:
         except BaseException as error:  # noqa: BLE001 - sys.exit in a step is a failure too
             self._busy = self._busy and not own
             timing = (started_us, int((time.perf_counter() - clock) * 1e6))
-            self.failed(call, error, engine.failure_of(error), timing)
+            self.failed(call, error, execution.failure_of(error), timing)
         else:
             self._busy = (
                 self._busy and not own
@@ -205,7 +205,7 @@ class _Drive:
         import pdb
 
         print(f"step {call.name} raised {error!r}", file=sys.stderr)
-        pdb.post_mortem(engine.user_traceback(error) or error.__traceback__)
+        pdb.post_mortem(execution.user_traceback(error) or error.__traceback__)
 
     # Further lanes.
 
@@ -259,7 +259,7 @@ class _Drive:
                 return
             except BaseException as error:  # noqa: BLE001 - ends the run, and is raised by it
                 if isinstance(error, Invalid):
-                    self.failed(call, error, engine.failure_of(error), (engine.now_us(), 0))
+                    self.failed(call, error, execution.failure_of(error), (execution.now_us(), 0))
                     continue
                 scheduler.give_up(call)
                 scheduler.abort(error)

@@ -193,9 +193,9 @@ class _Worker:
             self._stack = error
 
     def _call(self, number: int, call: Any) -> None:
-        from zenlib import engine
+        from zenlib import engine, execution
 
-        started_us, clock = engine.now_us(), time.perf_counter_ns()
+        started_us, clock = execution.now_us(), time.perf_counter_ns()
         try:
             if isinstance(self._stack, Exception):
                 raise self._stack
@@ -209,7 +209,7 @@ class _Worker:
             answer = ("cancelled", started_us)
         except BaseException as error:  # noqa: BLE001 - whatever the step raised goes to the run
             took_us = (time.perf_counter_ns() - clock) // 1000
-            failure = engine.failure_of(error)
+            failure = execution.failure_of(error)
             answer = ("error", _pickled(error), failure, (started_us, took_us))
         self._tidy_up()
         self.send(answer)

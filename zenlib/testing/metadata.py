@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,111 +12,12 @@ import pytest
 from zenlib.errors import Conflict, Invalid, NotFound
 from zenlib.hashing import new_id
 from zenlib.records import Artifact, Attempt, Failure, Output, Record, Run, Source, Status, StepRun
-from zenlib.stores.base import Claims, MetadataStore, Span
-
-THREADS = 8
-NAMES = [
-    "A",
-    "a",
-    "a ",
-    "á",
-    "a\u0301",
-    " a",
-    "ａ",
-    "ß",
-    "ss",
-    "%",
-    "_",
-    "a%",
-    "a_",
-    "'",
-    '"',
-    "\\",
-]
-"""Names that careless databases take for one another, or for a pattern."""
-TEXTS = [
-    "",
-    "'; DROP TABLE runs; --",
-    "\\",
-    "%s",
-    "{}",
-    "?",
-    ":x",
-    "日本語",
-    "🐍👩‍🔬",
-    "\r\n\t",
-    "\u2028",
-]
+from zenlib.stores.base import Claims, MetadataStore
+from zenlib.testing.metadata_find import SearchSuite
+from zenlib.testing.samples import NAMES, TEXTS, THREADS, artifact, everything, race, run, step
 
 
-def run(**changes: Any) -> Run:
-    """Return a run, with some fields changed."""
-    return Run(**{"pipeline": "training", "started_us": 1, **changes})
-
-
-def step(**changes: Any) -> StepRun:
-    """Return a completed step run."""
-    fields = {
-        "run_id": "run",
-        "pipeline": "training",
-        "node": "fit",
-        "step": "fit",
-        "status": Status.COMPLETED,
-        "started_us": 1,
-        "ended_us": 2,
-    }
-    return StepRun(**{**fields, **changes})
-
-
-def artifact(**changes: Any) -> Artifact:
-    """Return an artifact without a number."""
-    fields = {
-        "name": "model",
-        "digest": "b3:0",
-        "size_bytes": 1,
-        "serializer": "json",
-        "type": "builtins.int",
-        "content": {},
-    }
-    return Artifact(**{**fields, **changes})
-
-
-def everything(
-    store: MetadataStore,
-    kind: type[Record],
-    where: Any = None,
-    *,
-    order: str = "id",
-    limit: int = 3,
-) -> list[Any]:
-    """Return all pages of a query in one list, and see that the pages are as they must be."""
-    items: list[Any] = []
-    cursor = None
-    while True:
-        page = store.find(kind, where, order=order, limit=limit, cursor=cursor)
-        items += page.items
-        if page.cursor is None:
-            return items
-        assert len(page.items) == limit
-        cursor = page.cursor
-
-
-def race(work: Callable[[int], object], threads: int = THREADS) -> list[object]:
-    """Do the work in several threads at once; return results and `Conflict`s."""
-    ready = threading.Barrier(threads)
-
-    def begin(number: int) -> object:
-        ready.wait()
-        try:
-            return work(number)
-        except Conflict as error:
-            return error
-
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(begin, range(threads)))
-
-
-class MetadataStoreSuite:
+class MetadataStoreSuite(SearchSuite):
     """Inherit it, and supply a fresh, empty store as the fixture `store`."""
 
     @pytest.fixture
@@ -399,154 +300,6 @@ class MetadataStoreSuite:
         race(write)
         numbers = [item.number for item in everything(store, Artifact, limit=100)]
         assert sorted(numbers) == list(range(1, THREADS * 10 + 1))
-
-    # Searching
-
-    def test_find_without_filters_returns_everything_by_id(self, store: MetadataStore) -> None:
-        items = [run() for _ in range(7)]
-        store.put(*reversed(items))
-        assert everything(store, Run) == items
-        assert everything(store, Run, order="-id") == items[::-1]
-
-    def test_filters_must_all_hold(self, store: MetadataStore) -> None:
-        items = [run(pipeline=p, status=s) for p in "ab" for s in (Status.RUNNING, Status.FAILED)]
-        store.put(*items)
-        assert store.find(Run, {"pipeline": "a", "status": Status.FAILED}).items == [items[1]]
-        assert store.find(Run, {"pipeline": "a", "id": items[2].id}).items == []
-        assert store.find(Run, {"id": items[2].id}).items == [items[2]]
-
-    def test_a_list_means_any_of_its_values(self, store: MetadataStore) -> None:
-        items = [step(cache_key=f"b3:{n}") for n in range(20)]
-        store.put(*items)
-        keys = [f"b3:{n}" for n in range(0, 2000, 2)]
-        for wanted in (keys, tuple(keys), set(keys), [*keys, *keys]):
-            assert everything(store, StepRun, {"cache_key": wanted}) == items[::2]
-        both = {"cache_key": ["b3:1", "b3:2"], "run_id": ["run", "other"]}
-        assert everything(store, StepRun, both) == items[1:3]
-        assert store.find(StepRun, {"cache_key": []}).items == []
-        assert store.find(StepRun, {"cache_key": ["b3:3"]}).items == [items[3]]
-        numbers = everything(store, Artifact, {"number": [1, 2]})
-        assert numbers == []
-
-    def test_a_span_means_a_range_of_texts(self, store: MetadataStore) -> None:
-        ids = ["", "a", "a ", "ab", "abc", "b", "z"]
-        store.put(*(run(id=id, pipeline=f"é{id}") for id in ids))
-
-        def found(**where: Span) -> list[str]:
-            return [item.id for item in everything(store, Run, where)]
-
-        assert found(id=Span.prefix("a")) == ["a", "a ", "ab", "abc"]
-        assert found(id=Span.prefix("ab")) == ["ab", "abc"]
-        assert found(id=Span.prefix("")) == ids
-        assert found(id=Span("b")) == ["b", "z"]
-        assert found(id=Span("", "ab")) == ["", "a", "a "]
-        assert found(pipeline=Span.prefix("éa")) == ["a", "a ", "ab", "abc"]
-        assert found(id=Span("\ud800", "\udfff")) == []
-        with pytest.raises(Invalid, match="number"):
-            store.find(Artifact, {"number": Span("1")})
-
-    def test_names_that_look_alike_are_different(self, store: MetadataStore) -> None:
-        items = {name: run(pipeline=name) for name in NAMES}
-        store.put(*items.values())
-        for name, item in items.items():
-            assert store.find(Run, {"pipeline": name}).items == [item]
-        assert [item.pipeline for item in everything(store, Run, order="pipeline")] == sorted(NAMES)
-
-    def test_ids_that_look_alike_are_different(self, store: MetadataStore) -> None:
-        store.put(*(run(id=id) for id in ("A", "a", "a ", " a", "%")))
-        assert [item.id for item in everything(store, Run)] == sorted(["A", "a", "a ", " a", "%"])
-
-    def test_a_value_that_no_record_can_have_matches_nothing(self, store: MetadataStore) -> None:
-        item = run()
-        store.put(item)
-        for value in ("x" * 10_000, "\ud800", "a\0b"):
-            assert store.find(Run, {"pipeline": value}).items == []
-            assert store.find(Run, {"pipeline": [value]}).items == []
-            assert store.find(Run, {"pipeline": [value, "training"]}).items == [item]
-        assert store.find(Artifact, {"number": 2**70}).items == []
-
-    @pytest.mark.parametrize(
-        "where",
-        [
-            {"params": {}},
-            {"stack": "dev"},
-            {"nothing": 1},
-            {"pipeline = '' OR 1=1 --": "x"},
-            {"pipeline": 1},
-            {"pipeline": None},
-            {"pipeline": [1]},
-            {"pipeline": {"a": 1}},
-            {"status": "finished"},
-            {"id": b"x"},
-        ],
-    )
-    def test_other_filters_are_refused(self, store: MetadataStore, where: dict[str, Any]) -> None:
-        store.put(run())
-        with pytest.raises(Invalid, match=next(iter(where)).split()[0]):
-            store.find(Run, where)
-
-    @pytest.mark.parametrize("order", ["params", "", "--id", "id desc", "id; DROP TABLE runs", "-"])
-    def test_other_orders_are_refused(self, store: MetadataStore, order: str) -> None:
-        with pytest.raises(Invalid, match="searched by"):
-            store.find(Run, order=order)
-
-    @pytest.mark.parametrize("limit", [0, -1, 10_001, 10**9])
-    def test_limits_out_of_range_are_refused(self, store: MetadataStore, limit: int) -> None:
-        with pytest.raises(Invalid, match="limit"):
-            store.find(Run, limit=limit)
-
-    def test_order_is_by_field_and_then_by_id(self, store: MetadataStore) -> None:
-        items = [artifact(name=name, number=n) for n in (3, 1, 2) for name in ("b", "a", "b")]
-        store.put(*items)
-        forward = sorted(items, key=lambda item: (item.number, item.id))
-        assert everything(store, Artifact, order="number", limit=2) == forward
-        assert everything(store, Artifact, order="-number", limit=2) == forward[::-1]
-        named = sorted(items, key=lambda item: (item.name, item.id))
-        assert everything(store, Artifact, order="name", limit=4) == named
-
-    # Pages
-
-    def test_the_last_page_has_no_cursor(self, store: MetadataStore) -> None:
-        store.put(*(run() for _ in range(6)))
-        first = store.find(Run, limit=3)
-        assert len(first.items) == 3
-        assert first.cursor is not None
-        second = store.find(Run, limit=3, cursor=first.cursor)
-        assert len(second.items) == 3
-        assert second.cursor is None
-
-    def test_pages_neither_repeat_nor_skip_what_was_there(self, store: MetadataStore) -> None:
-        items = [run() for _ in range(10)]
-        store.put(*items)
-        first = store.find(Run, order="-id", limit=4)
-        store.put(run())
-        store.delete(Run, [items[8].id])
-        second = store.find(Run, order="-id", limit=100, cursor=first.cursor)
-        assert first.items + second.items == items[::-1]
-
-    def test_the_cursor_of_another_query_is_refused(self, store: MetadataStore) -> None:
-        store.put(*(run() for _ in range(3)), *(step() for _ in range(3)))
-        where = {"pipeline": "training"}
-        cursor = store.find(Run, where, limit=1).cursor
-        assert cursor is not None
-        assert len(store.find(Run, where, limit=2, cursor=cursor).items) == 2
-        with pytest.raises(Invalid, match="cursor"):
-            store.find(StepRun, where, cursor=cursor)
-        with pytest.raises(Invalid, match="cursor"):
-            store.find(Run, cursor=cursor)
-        with pytest.raises(Invalid, match="cursor"):
-            store.find(Run, {"pipeline": "other"}, cursor=cursor)
-        with pytest.raises(Invalid, match="cursor"):
-            store.find(Run, where, order="-id", cursor=cursor)
-        with pytest.raises(Invalid, match="cursor"):
-            store.find(Run, {"pipeline": Span("training")}, cursor=cursor)
-
-    @pytest.mark.parametrize(
-        "cursor", ["", "x", "W10", "bnVsbA", "ä", "\0", "e30=", "A" * 10_000, "1 OR 1"]
-    )
-    def test_a_made_up_cursor_is_refused(self, store: MetadataStore, cursor: str) -> None:
-        with pytest.raises(Invalid, match="cursor"):
-            store.find(Run, cursor=cursor)
 
     # Forgetting
 
