@@ -18,3 +18,11 @@ def home(tmp_path_factory, monkeypatch) -> Path:
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("ZENLIB_HOME", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _calls(tmp_path_factory, monkeypatch) -> None:
+    """Give the test a file in which steps note what they did (`running_help.calls`)."""
+    file = tmp_path_factory.mktemp("calls") / "calls"
+    file.touch()
+    monkeypatch.setenv("CALLS", str(file))

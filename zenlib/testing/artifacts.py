@@ -40,9 +40,9 @@ class ArtifactStoreSuite:
     """
 
     @pytest.fixture
-    def store(self, tmp_path: Path) -> ArtifactStore:
+    def store(self) -> ArtifactStore:
         """Supply a fresh, empty store."""
-        raise NotImplementedError("override the fixture `store`")
+        pytest.fail("supply a fresh, empty store: override the fixture `store`")
 
     def put(self, store: ArtifactStore, folder: Path, key: str, data: bytes) -> None:
         """Put some bytes."""
