@@ -88,6 +88,7 @@ def test_a_plan_is_what_then_runs():
     plan = pipeline(name="x")(lambda: double(number(3))).plan()
     assert plan.run().outputs.load() == 6
     assert "number" in plan.mermaid()
+    assert plan.svg().startswith("<svg")
     assert "number" in plan.diagram(width=60)
 
 

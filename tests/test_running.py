@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
 from running_help import (
+    Model,
+    Pair,
     both,
     calls,
     describe,
@@ -27,6 +30,20 @@ from zenlib import (
     pipeline,
     step,
 )
+
+
+@dataclass
+class Computed:
+    n: int
+    doubled: int = field(init=False)
+
+    def __post_init__(self):
+        self.doubled = 2 * self.n
+
+
+@step
+def computed() -> Computed:
+    return Computed(2)
 
 
 def test_several_outputs_are_handed_on_whole_or_one_by_one():
@@ -50,6 +67,14 @@ def test_what_the_pipeline_returns_keeps_its_shape():
         "b": [4, 5],
     }
     assert run_of(lambda: (number(3), "x")).outputs.load() == (3, "x")
+
+
+def test_a_record_that_the_pipeline_returns_comes_back_as_one():
+    assert run_of(lambda: pair()).outputs.load() == Pair(1, "one")
+    assert run_of(lambda: model()).outputs.load() == Model([0.5], 0.25)
+    assert run_of(lambda: table()).outputs.load() == {"rows": 3, "name": "t"}
+    found = run_of(lambda: [model(), computed()]).outputs.load()
+    assert found == [Model([0.5], 0.25), {"n": 2}]
 
 
 def test_a_pipeline_that_returns_nothing_has_no_outputs():

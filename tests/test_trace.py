@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple, TypedDict
 
 import pytest
 
-from zenlib import HandleMisuse, Invalid, Plan, either, pipeline, step, unmapped, when
+from zenlib import Client, HandleMisuse, Invalid, Plan, either, pipeline, step, unmapped, when
 from zenlib.plan import Node, OutputSpec, Ref
 
 
@@ -357,6 +357,58 @@ def test_a_handle_can_be_looked_at_in_a_debugger():
     plan_of(body)
     assert "output 'output' of step 'number'" in seen[0]
     assert "'half', 'name'" in seen[1]
+
+
+class Both(NamedTuple):
+    left: Any
+    right: Any
+
+
+@dataclass
+class Box:
+    content: Any
+
+
+class Bag:
+    def __init__(self, content):
+        self.content = content
+
+
+@step
+def anything(value: Any) -> int:
+    return 1
+
+
+@pytest.mark.parametrize("hide", [lambda h: Both(h, 2), Box, lambda h: {h}, lambda h: [Box([h])]])
+def test_a_handle_hidden_in_another_object_is_refused_when_it_is_wired(hide):
+    with pytest.raises(HandleMisuse, match="step 'number'.*plain list, tuple or dictionary"):
+        plan_of(lambda: anything(hide(number(1))))
+
+
+def test_a_handle_hidden_in_an_object_of_any_class_is_refused_before_anything_runs():
+    with pytest.raises(HandleMisuse, match="step 'number'.*argument of its own"):
+        pipeline(lambda: anything(Bag(number(1))))()
+    assert Client().runs() == []
+
+
+def test_an_argument_that_contains_itself_is_looked_through_without_end_in_sight():
+    box = Box(None)
+    box.content = box
+    assert list(plan_of(lambda: anything(box)).nodes) == ["anything"]
+
+
+def test_a_record_of_a_class_nobody_else_finds_is_refused_as_a_whole():
+    @dataclass
+    class Local:
+        n: int
+
+    @step
+    def make() -> Local:
+        return Local(1)
+
+    with pytest.raises(Invalid, match="Local is given to a step as a whole"):
+        plan_of(lambda: anything(make()))
+    assert list(plan_of(lambda: number(make().n)).nodes) == ["make", "number"]
 
 
 def test_several_outputs_used_as_a_condition_are_refused():

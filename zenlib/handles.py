@@ -69,6 +69,12 @@ class Handle:
     def __hash__(self) -> int:
         return id(self)
 
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        self._misuse(
+            "inside an object, or copied",
+            "give it to a step as an argument of its own, or in a plain list, tuple or dictionary",
+        )
+
 
 def _refuse(name: str, use: str) -> None:
     def method(self: Handle, *_: Any, **__: Any) -> NoReturn:

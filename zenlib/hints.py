@@ -76,21 +76,6 @@ class Returns:
                     return None
                 return {name: getattr(value, name) for name in self.names}
 
-    def join(self, values: dict[str, Any]) -> Any:
-        """Return the value that `split` took apart."""
-        match self.shape:
-            case "none":
-                return None
-            case "single" | "batches":
-                return values[self.names[0]]
-            case "tuple":
-                return tuple(values[name] for name in self.names)
-            case "typeddict":
-                return dict(values)
-            case _:
-                assert self.cls is not None
-                return self.cls(**values)
-
 
 _GENERATORS = (
     collections.abc.Iterator,

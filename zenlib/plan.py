@@ -222,14 +222,6 @@ class Plan:
         """Return the node of a step run: `score` for `score` and for `score[3]`."""
         return name if name in self.nodes else name.rpartition("[")[0]
 
-    def downstream(self, id: str) -> list[str]:
-        """Return the nodes that need node `id`, directly or not, in plan order."""
-        reached = {id}
-        for node in self.nodes.values():
-            if reached.intersection(node.needs()):
-                reached.add(node.id)
-        return [found for found in self.nodes if found in reached and found != id]
-
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON data."""
         found = {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from zenlib import hints, lifecycle, step_context, values
 from zenlib.diagram.mermaid import mermaid as to_mermaid
+from zenlib.diagram.svg import svg as to_svg
 from zenlib.diagram.text import text as draw
 from zenlib.display import Progress, short_id, terminal_of
 from zenlib.errors import Invalid, RunCancelled, StepFailed
@@ -52,6 +53,10 @@ class RunnablePlan(Plan):
     def mermaid(self) -> str:
         """Return the plan as a Mermaid flowchart."""
         return to_mermaid(graph_of(self))
+
+    def svg(self) -> str:
+        """Return the plan as an SVG drawing: no script, no address outside it."""
+        return to_svg(graph_of(self), title=self.pipeline)
 
     def diagram(self, *, width: int | None = None, color: bool = False) -> str:
         """Return a drawing of the plan for a terminal."""

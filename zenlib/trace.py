@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import inspect
 import types
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from zenlib import hints, values
-from zenlib.errors import Invalid
+from zenlib.errors import HandleMisuse, Invalid
 from zenlib.fanout import is_mapped
 from zenlib.handles import Handle, Handles
 from zenlib.hints import Returns
@@ -87,6 +87,7 @@ class Tracer:
         self.steps: dict[str, Step[Any, Any]] = {}
         self.objects: dict[str, Any] = {}
         self._used: dict[str, int] = {}
+        self._finishing = False
         self._groups: list[str] = []
         self._conditions: list[Condition] = []
         self._defaults: list[dict[str, Any]] = [{}]
@@ -171,6 +172,7 @@ class Tracer:
 
     def finish(self, result: Any, params: dict[str, Any], options: dict[str, Any]) -> Plan:
         """Return the checked plan of what was collected."""
+        self._finishing = True
         outputs = None
         nothing = isinstance(result, Handle) and not result._ref.output
         if result is not None and not nothing:
@@ -300,6 +302,12 @@ class Tracer:
             parts = tuple(self._binding(handle, place) for handle in value)
             names = () if value._returns.shape == "tuple" else value._returns.names
             kind = _kind_of(value._returns)
+            if "<locals>" in kind and not self._finishing:
+                raise Invalid(
+                    f"{place}: a {hints.show(value._returns.cls)} is given to a step as a whole, but "
+                    "its class is defined inside a function, where no other process finds it; "
+                    "define it in a module, or give its fields one by one"
+                )
             return Items(EACH + kind if value._mapped else kind, parts, names)
         if _has_handle(value):
             if isinstance(value, dict):
@@ -309,11 +317,24 @@ class Tracer:
                 return Items("dict", items, tuple(value))
             items = tuple(self._binding(item, place) for item in value)
             return Items("tuple" if isinstance(value, tuple) else "list", items)
+        self._refuse_hidden(value, place)
         if values.fits(value):
             return Value(values.encode(value))
         key = f"object:{len(self.objects) + 1}"
         self.objects[key] = value
         return Object(key, hints.type_name(type(value)))
+
+    def _refuse_hidden(self, value: Any, place: str) -> None:
+        """Refuse an output in a place where nobody would exchange it for its value."""
+        try:
+            found = _hidden(value)
+        except RecursionError:  # contains itself: whoever keeps it says so
+            return
+        if found is not None:
+            raise HandleMisuse(
+                f"{place}: {found!r} stands in a {hints.show(type(value))}; give it to the step as "
+                "an argument of its own, or in a plain list, tuple or dictionary"
+            )
 
     def _node_of(self, other: Any) -> str:
         if isinstance(other, Handles):
@@ -401,6 +422,20 @@ def _has_handle(value: Any) -> bool:
     if type(value) is dict:
         return any(_has_handle(item) for item in value.values())
     return False
+
+
+def _hidden(value: Any) -> Handle | Handles | None:
+    """Return an output inside a named tuple, dataclass, set or the like."""
+    if isinstance(value, Handle | Handles):
+        return value
+    inside: Iterable[Any] = ()
+    if isinstance(value, dict):
+        inside = (*value, *value.values())
+    elif isinstance(value, list | tuple | set | frozenset):
+        inside = value
+    elif is_dataclass(value) and not isinstance(value, type):
+        inside = [getattr(value, field.name, None) for field in fields(value)]
+    return next((found for item in inside if (found := _hidden(item)) is not None), None)
 
 
 def code_of(fn: Callable[..., Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import is_dataclass
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +14,7 @@ from zenlib.diagram.text import text as draw
 from zenlib.display import duration
 from zenlib.errors import Invalid, NotFound
 from zenlib.explain import Why
+from zenlib.instances import find_class, is_named_tuple, make_dataclass, make_named_tuple
 from zenlib.plan import Plan
 from zenlib.records import Attempt, Failure, Status, StepRun
 from zenlib.serializers.base import Content
@@ -136,13 +138,26 @@ class Several:
         return self.items[self.names.index(key)]
 
     def load(self) -> Any:
-        """Return the values, in the same arrangement."""
+        """Return the values, in the same arrangement.
+
+        A dataclass or named tuple is made without calling its class; where that cannot give all
+        of it (the class is gone, has other fields, or computes some), a dictionary comes back.
+        """
         found = [item.load() for item in self.items]
         if self._kind == "list":
             return found
         if self._kind == "tuple":
             return tuple(found)
-        return dict(zip(self.names, found, strict=True))
+        named = dict(zip(self.names, found, strict=True))
+        return named if self._kind == "dict" else _restored(self._kind, named)
+
+
+def _restored(kind: str, named: dict[str, Any]) -> Any:
+    try:
+        cls = find_class(kind, "dataclass", lambda c: is_named_tuple(c) or is_dataclass(c))
+        return (make_named_tuple if is_named_tuple(cls) else make_dataclass)(cls, named)
+    except Invalid:  # also of a class that is defined inside a function
+        return named
 
 
 class StepResult:

@@ -23,7 +23,7 @@ from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from typing import Any
 
-from zenlib.errors import Unavailable, WorkerDied
+from zenlib.errors import WorkerDied
 
 START_S = 60.0
 """How long a new worker may take to connect."""
@@ -81,8 +81,7 @@ class Worker:
         """Return the connection, waiting for the worker to start.
 
         Raises:
-            WorkerDied: it ended before it connected.
-            Unavailable: it did not connect in time.
+            WorkerDied: it ended before it connected, or did not connect in time.
         """
         if self.connection is None:
             watcher = threading.Thread(target=self._watch_start, daemon=True)
@@ -90,9 +89,10 @@ class Worker:
             try:
                 self.connection = self._listener.accept()
             except (OSError, EOFError, AuthenticationError) as error:
+                late = f"it did not connect within {START_S:g} s" if self.alive else ""
                 self.kill()
                 raise WorkerDied(
-                    f"a worker process did not start: {self.how_it_ended()}"
+                    f"a worker process did not start: {late or self.how_it_ended()}"
                 ) from error
             finally:
                 self._listener.close()
@@ -245,5 +245,3 @@ POOL = Pool()
 """The workers are kept for the life of the process, whichever stack a run is on."""
 
 atexit.register(POOL.close)
-
-__all__ = ["POOL", "Pool", "Unavailable", "Worker", "WorkerDied"]
